@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What engines and the world say to one another: events (past tense) go in, effects (imperative) come out.
+
+An engine is an object with four methods, see `Engine`. It opens no socket, reads no clock, draws no random number and logs
+nothing: the runner (`halma.daemon.runner`) gives it events with a time, carries its effects out in order, and gives their
+outcomes back as events. So every engine can be run, replayed and tested without a machine around it.
+
+Always holds: addresses and prefixes are 16 `bytes` in network order; times are `Now`; an effect that can fail carries an
+`op`, and exactly one outcome event with that `op` comes back.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Protocol
+
+from halma.value import value
+from halma.wire import DecodeError, Message
+
+
+@value
+class Now:
+    """The time of an event: `monotonic` seconds drive every timer, `wall` seconds since 1970 serve the Timestamp option
+    (RFC 5213 section 8.8) alone."""
+
+    monotonic: float
+    wall: float
+
+
+@value
+class Tunnel:
+    """A bidirectional IPv6-in-IPv6 tunnel (RFC 2473) by its two ends: `local` is ours, `remote` the peer's."""
+
+    local: bytes
+    remote: bytes
+
+
+# ---- events: what has happened ----------------------------------------------------------------------------------------
+
+
+@value
+class MessageReceived:
+    """A well-formed Mobility Header message came from `source` to our address `destination`."""
+
+    source: bytes
+    destination: bytes
+    message: Message
+
+
+@value
+class MalformedReceived:
+    """A Mobility Header came that does not decode: `error` says why and where, `data` is the header as it came."""
+
+    source: bytes
+    destination: bytes
+    error: DecodeError
+    data: bytes
+
+
+@value
+class ForwardingDone:
+    """The data plane has carried out (`error` 0) or refused (`error` an errno) the Bind or Unbind with this `op`."""
+
+    op: int
+    error: int
+
+
+# ---- effects: what is to be done --------------------------------------------------------------------------------------
+
+
+@value
+class Send:
+    """Send a Mobility Header message from our address `source` to `destination`."""
+
+    source: bytes
+    destination: bytes
+    message: Message
+
+
+@value
+class SendParameterProblem:
+    """Send an ICMPv6 Parameter Problem, code 0, from `source` to `destination` (RFC 6275 section 9.2, RFC 4443 section
+    3.4): `pointer` counts from the start of the Mobility Header `data` that caused it."""
+
+    source: bytes
+    destination: bytes
+    pointer: int
+    data: bytes
+
+
+@value
+class Bind:
+    """Carry the packets of a prefix through `tunnel`, from now on; replaces what the prefix was bound to before.
+
+    At an anchor (`access` 0): packets *to* the prefix go into the tunnel, and packets *from* it are taken only out of that
+    tunnel (RFC 5213 section 5.6.2). At a gateway (`access` an interface index): packets *from* the prefix that came in on
+    that interface go into the tunnel, and packets *to* it are taken only out of that tunnel and leave on that interface
+    (section 6.10.5). `tunnel` None drops the packets of the prefix silently (section 5.3.5: the wait before deletion).
+    """
+
+    op: int
+    prefix: bytes
+    prefix_length: int
+    tunnel: Tunnel | None
+    access: int = 0
+
+
+@value
+class Unbind:
+    """Forget the prefix: its packets meet ordinary routing again (at an anchor: Destination Unreachable)."""
+
+    op: int
+    prefix: bytes
+    prefix_length: int
+
+
+class Severity(IntEnum):
+    """How much a report matters to the person who runs the daemon."""
+
+    DEBUG = 10
+    INFO = 20
+    WARNING = 30
+    ERROR = 40
+
+
+@value
+class Report:
+    """Tell the operator. `reason` is a short fixed word for counting and filtering, `text` a sentence without secrets;
+    `peer` (an address, or empty) and `reason` together are what the log is rate-limited by."""
+
+    severity: Severity
+    reason: str
+    text: str
+    peer: bytes = b""
+
+
+Event = MessageReceived | MalformedReceived | ForwardingDone
+Effect = Send | SendParameterProblem | Bind | Unbind | Report
+
+
+class Engine(Protocol):
+    """A protocol role. Roles take more events and give more effects than the ones here: each names its own unions."""
+
+    def handle(self, event: Event, now: Now) -> list[Effect]:
+        """Take one event; give the effects in the order in which they are to be carried out. Raises nothing."""
+
+    def handle_timeout(self, now: Now) -> list[Effect]:
+        """Do all that is due at `now`."""
+
+    def next_deadline(self) -> float | None:
+        """The monotonic time at which `handle_timeout` is wanted next; None when nothing waits. Costs O(1)."""
+
+    def snapshot(self) -> dict[str, object]:
+        """Everything a person may see, as plain JSON-able values without secrets."""

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The data plane as the rest of Halma sees it: one small interface, whichever mechanism of the kernel is behind it.
+
+A plane belongs to one daemon, which is an anchor or a gateway. It is told which interfaces carry traffic (`attach`), and for
+each prefix which tunnel its packets use (`apply`, in batches). `engine.api.Bind` says what a binding means on either side.
+
+Always holds: a packet is encapsulated only for a bound prefix, and decapsulated only when its outer source and destination
+are the ends of the tunnel that its inner address is bound to (RFC 5213 sections 5.6.2 and 6.10.5); everything else that
+comes in a tunnel is dropped and counted. What a plane makes in the kernel is gone after `close`, and what a crashed
+predecessor left is cleaned by the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from enum import Enum
+from typing import Protocol
+
+from halma.engine.api import Bind, Tunnel, Unbind
+from halma.value import value
+
+Change = Bind | Unbind
+
+
+class Side(Enum):
+    """Which end of the tunnels this daemon is."""
+
+    ANCHOR = "anchor"
+    GATEWAY = "gateway"
+
+
+class PortKind(Enum):
+    """What an interface is to the plane: `NETWORK` faces routers (tunnels, and at an anchor the correspondents too),
+    `ACCESS` faces mobile nodes."""
+
+    NETWORK = "network"
+    ACCESS = "access"
+
+
+@value
+class PortState:
+    """An attached interface and the mechanism that was chosen for it by probing, e.g. `xdp`, `tcx`, `clsact`."""
+
+    interface: int
+    name: str
+    kind: PortKind
+    mechanism: str
+
+
+@value
+class PlaneSettings:
+    """What a plane is made for. `addresses` are our tunnel ends (LMAA, or Proxy-CoA); `prefixes` the aggregates that the
+    home network prefixes come from (16 bytes, length); `tunnel_mtu` the MTU of the path outside the tunnel (the inner MTU is
+    40 less, RFC 2473 section 6.7); `maximum_bindings` bounds the memory of the kernel's tables."""
+
+    side: Side
+    addresses: tuple[bytes, ...]
+    prefixes: tuple[tuple[bytes, int], ...]
+    path_mtu: int = 1500
+    maximum_bindings: int = 65536
+    local_routing: bool = False
+
+
+class Plane(Protocol):
+    """A data plane. Every method raises OSError when the kernel refuses, except `apply`, which answers per change."""
+
+    name: str
+
+    def attach(self, interface: int, kind: PortKind) -> PortState:
+        """Let an interface carry packets of the plane from now on."""
+
+    def detach(self, interface: int) -> None:
+        """Undo `attach`; nothing happens if the interface has gone already."""
+
+    def apply(self, changes: Sequence[Change]) -> list[int]:
+        """Carry changes out in order and answer each with 0 or an errno. One batch costs a constant number of system
+        calls in the BPF planes."""
+
+    def bindings(self) -> Iterable[tuple[bytes, int, Tunnel | None]]:
+        """What the kernel holds now, read back from it: prefix, length, tunnel."""
+
+    def ports(self) -> list[PortState]:
+        """The attached interfaces."""
+
+    def set_path_mtu(self, tunnel: Tunnel, mtu: int) -> None:
+        """The path to a tunnel's far end has this MTU now (RFC 5213 section 6.9.5)."""
+
+    def counters(self) -> dict[str, int]:
+        """Packets by what became of them, by the names in `COUNTERS`."""
+
+    def notes(self) -> list[str]:
+        """Sentences for the operator: what the kernel lacks and what is used instead."""
+
+    def close(self) -> None:
+        """Give everything back to the kernel."""
+
+
+COUNTERS: tuple[str, ...] = (
+    "encapsulated",
+    "decapsulated",
+    "dropped_wrong_outer_source",
+    "dropped_unknown_inner",
+    "dropped_wrong_inner_source",
+    "dropped_bound_to_nothing",
+    "dropped_malformed",
+    "passed_too_big",
+    "passed_hop_limit",
+    "passed_no_neighbour",
+    "passed_unbound",
+    "error",
+)
