@@ -12,10 +12,12 @@ Always holds: addresses and prefixes are 16 `bytes` in network order; times are 
 from __future__ import annotations
 
 from enum import IntEnum
+from string import Formatter
 from typing import Protocol
 
 from halma.value import value
 from halma.wire import DecodeError, Message
+from halma.wire.address import format_address
 
 
 @value
@@ -96,6 +98,7 @@ class Bind:
     tunnel (RFC 5213 section 5.6.2). At a gateway (`access` an interface index): packets *from* the prefix that came in on
     that interface go into the tunnel, and packets *to* it are taken only out of that tunnel and leave on that interface
     (section 6.10.5). `tunnel` None drops the packets of the prefix silently (section 5.3.5: the wait before deletion).
+    `local_routing` (gateway) lets packets from the prefix to another prefix of this gateway go there directly (6.10.3).
     """
 
     op: int
@@ -103,6 +106,7 @@ class Bind:
     prefix_length: int
     tunnel: Tunnel | None
     access: int = 0
+    local_routing: bool = False
 
 
 @value
@@ -125,17 +129,48 @@ class Severity(IntEnum):
 
 @value
 class Report:
-    """Tell the operator. `reason` is a short fixed word for counting and filtering, `text` a sentence without secrets;
-    `peer` (an address, or empty) and `reason` together are what the log is rate-limited by."""
+    """Tell the operator. `reason` is a short fixed word for counting and filtering; `peer` (an address, or empty) and `reason`
+    together are what the log is rate-limited by. `text` is a sentence without secrets in the format of `str.format`, filled
+    from `details` only if somebody will read it, see `sentence`."""
 
     severity: Severity
     reason: str
     text: str
     peer: bytes = b""
+    details: tuple[object, ...] = ()
+
+
+@value
+class Answer:
+    """The outcome of something that a person asked for: `op` is the one of the asking event, `result` JSON-able."""
+
+    op: int
+    result: dict[str, object]
 
 
 Event = MessageReceived | MalformedReceived | ForwardingDone
-Effect = Send | SendParameterProblem | Bind | Unbind | Report
+Effect = Send | SendParameterProblem | Bind | Unbind | Report | Answer
+
+
+class _Sentence(Formatter):
+    """Fields may ask for `{:address}` (16 bytes) or `{:node}` (an identifier off the network: escaped, never long)."""
+
+    def format_field(self, value: object, format_spec: str) -> str:
+        if format_spec == "address" and isinstance(value, bytes):
+            return format_address(value)
+        if format_spec == "node" and isinstance(value, bytes):
+            return repr(value[:NODE_TEXT].decode("ascii", "backslashreplace")) + ("..." if len(value) > NODE_TEXT else "")
+        return str(super().format_field(value, format_spec))
+
+
+NODE_TEXT = 64
+"""How much of a node identifier is shown to people."""
+_SENTENCE = _Sentence()
+
+
+def sentence(report: Report) -> str:
+    """The report as a person reads it."""
+    return _SENTENCE.vformat(report.text, report.details, {}) if report.details else report.text
 
 
 class Engine(Protocol):

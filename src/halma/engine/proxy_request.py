@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A Proxy Binding Update as the anchor reads it, and the acknowledgement that answers it.
+
+RFC 5213 section 8.1 (which options, how often), 5.3.6 (what the acknowledgement carries), 8.8 (Timestamp).
+
+Always holds: an acknowledgement echoes the identifier, handoff indicator, access technology and link-layer identifier of its
+request, with empty or zero values where the request had none; it has at least one Home Network Prefix option; it carries a
+Timestamp or a Link-local Address option only where the request had one.
+"""
+
+from __future__ import annotations
+
+from halma.engine.api import Send
+from halma.value import value
+from halma.wire.messages import BindingAcknowledgement, BindingUpdate
+from halma.wire.numbers import BindingAcknowledgementFlag, Status
+from halma.wire.options import (
+    AccessTechnologyType,
+    AlternateCareOfAddress,
+    HandoffIndicator,
+    HomeNetworkPrefix,
+    LinkLocalAddress,
+    MobileNodeIdentifier,
+    MobileNodeLinkLayerIdentifier,
+    Timestamp,
+)
+
+UNSPECIFIED = bytes(16)
+"""ALL_ZERO, as RFC 5213 calls it: please choose for me."""
+LIFETIME_UNIT = 4
+"""Seconds in one unit of a Lifetime field (RFC 6275 section 6.1.7)."""
+PROXY = int(BindingAcknowledgementFlag.PROXY)
+NO_IDENTIFIER = MobileNodeIdentifier(1, b"")
+NO_HANDOFF_INDICATOR = HandoffIndicator(0)
+NO_ACCESS_TECHNOLOGY = AccessTechnologyType(0)
+NO_PREFIX = (HomeNetworkPrefix(0, UNSPECIFIED),)
+
+
+class ProxyRequest:
+    """One Proxy Binding Update, its options sorted out. `source` is the gateway's address, `destination` ours;
+    `care_of_address` the Proxy-CoA (section 6.9.1.5: the Alternate Care-of Address, else the source). Each option is None
+    where the message had none; `prefixes` holds all Home Network Prefix options in order; `duplicate` says that an option
+    came twice which may come only once (section 8.1)."""
+
+    __slots__ = (
+        "access_technology",
+        "care_of_address",
+        "destination",
+        "duplicate",
+        "handoff_indicator",
+        "identifier",
+        "lifetime",
+        "link_layer_identifier",
+        "link_local_address",
+        "prefixes",
+        "sequence",
+        "source",
+        "timestamp",
+    )
+
+    def __init__(self, source: bytes, destination: bytes, message: BindingUpdate) -> None:
+        self.source = source
+        self.destination = destination
+        self.care_of_address = source
+        self.sequence = message.sequence
+        self.lifetime = message.lifetime
+        self.duplicate = False
+        self.identifier: MobileNodeIdentifier | None = None
+        self.handoff_indicator: HandoffIndicator | None = None
+        self.access_technology: AccessTechnologyType | None = None
+        self.link_layer_identifier: MobileNodeLinkLayerIdentifier | None = None
+        self.link_local_address: LinkLocalAddress | None = None
+        self.timestamp: Timestamp | None = None
+        prefixes: list[HomeNetworkPrefix] = []
+        for option in message.options:
+            kind = option.__class__
+            if kind is HomeNetworkPrefix:
+                prefixes.append(option)
+            elif kind is MobileNodeIdentifier:
+                self.duplicate |= self.identifier is not None
+                self.identifier = option
+            elif kind is HandoffIndicator:
+                self.duplicate |= self.handoff_indicator is not None
+                self.handoff_indicator = option
+            elif kind is AccessTechnologyType:
+                self.duplicate |= self.access_technology is not None
+                self.access_technology = option
+            elif kind is MobileNodeLinkLayerIdentifier:
+                self.duplicate |= self.link_layer_identifier is not None
+                self.link_layer_identifier = option
+            elif kind is Timestamp:
+                self.duplicate |= self.timestamp is not None
+                self.timestamp = option
+            elif kind is LinkLocalAddress:
+                self.duplicate |= self.link_local_address is not None
+                self.link_local_address = option
+            elif kind is AlternateCareOfAddress:
+                self.care_of_address = option.address
+        self.prefixes = tuple(prefixes)
+
+
+@value
+class Acceptance:
+    """What a request was granted: the prefixes of its session (16 bytes each, all /64), the lifetime in units of 4 seconds,
+    the link-local address of the gateway on the node's link."""
+
+    prefixes: tuple[HomeNetworkPrefix, ...]
+    lifetime: int
+    link_local_address: bytes
+
+
+def accept(request: ProxyRequest, granted: Acceptance) -> Send:
+    """The acknowledgement with status 0 (section 5.3.6)."""
+    return _acknowledge(request, Status.ACCEPTED, request.sequence, granted.lifetime, granted.prefixes, request.timestamp, granted)
+
+
+def refuse(request: ProxyRequest, status: int, timestamp: Timestamp | None, sequence: int | None = None) -> Send:
+    """The acknowledgement that refuses: the request's own prefixes and link-local address come back (section 5.3.6).
+
+    `timestamp` replaces the request's (section 5.5: our time of day where theirs was not valid); `sequence` replaces its
+    sequence number (RFC 6275 section 9.5.1: the last accepted one with status 135).
+    """
+    answered = request.sequence if sequence is None else sequence
+    return _acknowledge(request, status, answered, 0, request.prefixes or NO_PREFIX, timestamp, None)
+
+
+def _acknowledge(
+    request: ProxyRequest,
+    status: int,
+    sequence: int,
+    lifetime: int,
+    prefixes: tuple[HomeNetworkPrefix, ...],
+    timestamp: Timestamp | None,
+    granted: Acceptance | None,
+) -> Send:
+    options: list[object] = [request.identifier or NO_IDENTIFIER, *prefixes]
+    options.append(request.handoff_indicator or NO_HANDOFF_INDICATOR)
+    options.append(request.access_technology or NO_ACCESS_TECHNOLOGY)
+    if request.link_layer_identifier is not None:
+        options.append(request.link_layer_identifier)
+    if request.link_local_address is not None:
+        options.append(request.link_local_address if granted is None else LinkLocalAddress(granted.link_local_address))
+    if request.timestamp is not None and timestamp is not None:
+        options.append(timestamp)
+    message = BindingAcknowledgement(status, PROXY, sequence, lifetime, tuple(options))
+    return Send(request.destination, request.source, message)
