@@ -8,7 +8,8 @@ on the wire; a flags field holds only bits that some RFC has assigned.
 from __future__ import annotations
 
 from halma.value import value
-from halma.wire.codec import Option, message
+from halma.wire.messagespace import message
+from halma.wire.optionspace import Option
 from halma.wire.spaces import MOBILITY_MESSAGES
 
 
@@ -85,7 +86,7 @@ class BindingError:
     options: tuple[Option, ...] = ()
 
 
-@message(MOBILITY_MESSAGES, 13, "H&0003 I", section="5847#3.2")
+@message(MOBILITY_MESSAGES, 13, "H&0003 I", section="5847#3.3")
 class Heartbeat:
     """Asks whether a peer is alive, or (flag R) answers; flag U marks one that was not asked for."""
 
@@ -114,6 +115,25 @@ class BindingRevocationAcknowledgement:
     options: tuple[Option, ...] = ()
 
 
+@message(MOBILITY_MESSAGES, 19, "2H H&c000", section="7077#4.1")
+class UpdateNotification:
+    """Tells a gateway that something about a session has changed (numbers.NotificationReason)."""
+
+    sequence: int
+    reason: int
+    flags: int
+    options: tuple[Option, ...] = ()
+
+
+@message(MOBILITY_MESSAGES, 20, "H B 3x", section="7077#4.2")
+class UpdateNotificationAcknowledgement:
+    """Answers an Update Notification (numbers.NotificationStatus)."""
+
+    sequence: int
+    status: int
+    options: tuple[Option, ...] = ()
+
+
 @value
 class UnknownMessage:
     """A message whose type (or, with type 16, subtype) is not declared: `data` is what follows the checksum."""
@@ -134,5 +154,7 @@ Message = (
     | Heartbeat
     | BindingRevocationIndication
     | BindingRevocationAcknowledgement
+    | UpdateNotification
+    | UpdateNotificationAcknowledgement
     | UnknownMessage
 )

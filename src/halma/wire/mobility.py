@@ -3,8 +3,8 @@
 
     0 Payload Proto (59) | 1 Header Len (8-octet units after the first) | 2 MH Type | 3 Reserved | 4-5 Checksum | data
 
-Always holds: what `decode` returns has passed the checks of RFC 6275 section 9.2 in their order: checksum, then Payload
-Proto, then Header Len; what `encode` returns is a multiple of eight octets with a right checksum.
+Always holds: what `decode` returns has passed the checks of RFC 6275 section 9.2 in their order: checksum, known MH Type,
+Payload Proto, Header Len (`UnknownMessage` is what failed the second); what `encode` returns is a multiple of eight octets with a right checksum.
 """
 
 from __future__ import annotations
@@ -15,15 +15,12 @@ from halma.wire import options as _options  # noqa: F401 - fills the space of mo
 from halma.wire.checksum import pseudo_header
 from halma.wire.errors import DecodeError, DecodeReason, EncodeError
 from halma.wire.messages import Message, UnknownMessage
+from halma.wire.numbers import NextHeader
 from halma.wire.spaces import MOBILITY_MESSAGES
-
-NEXT_HEADER = 135
-"""The protocol number of the Mobility Header."""
-NO_NEXT_HEADER = 59
 
 _DECODERS = MOBILITY_MESSAGES.decoders
 _ENCODERS = MOBILITY_MESSAGES.encoders
-_PSEUDO_ENDINGS = tuple(pseudo_header(b"", b"", (length + 1) * 8, NEXT_HEADER) for length in range(256))
+_PSEUDO_ENDINGS = tuple(pseudo_header(b"", b"", (length + 1) * 8, NextHeader.MOBILITY) for length in range(256))
 
 
 def decode(data: bytes, source: bytes, destination: bytes) -> Message:
@@ -42,10 +39,12 @@ def decode(data: bytes, source: bytes, destination: bytes) -> Message:
         data = data[:end]
     if int.from_bytes(source + destination + _PSEUDO_ENDINGS[length] + data, "big") % 65535:
         raise DecodeError(DecodeReason.CHECKSUM, 4)
-    if data[0] != NO_NEXT_HEADER:
-        raise DecodeError(DecodeReason.PAYLOAD_PROTO, 0)
     decoder = _DECODERS[data[2]]
-    message: Message | None = None if decoder is None else decoder(data, end)
+    if decoder is None:
+        return UnknownMessage(data[2], data[6:])
+    if data[0] != NextHeader.NONE:
+        raise DecodeError(DecodeReason.PAYLOAD_PROTO, 0)
+    message: Message | None = decoder(data, end)
     return UnknownMessage(data[2], data[6:]) if message is None else message
 
 
@@ -65,7 +64,7 @@ def encode(message: Message, source: bytes, destination: bytes) -> bytes:
 def _encode_unknown(message: UnknownMessage) -> bytes:
     if (len(message.data) + 6) % 8:
         raise EncodeError("the data of an unknown message must end at a multiple of eight octets")
-    return struct.pack("!BBBxH", NO_NEXT_HEADER, (len(message.data) + 6) // 8 - 1, message.type, 0) + message.data
+    return struct.pack("!BBBxH", NextHeader.NONE, (len(message.data) + 6) // 8 - 1, message.type, 0) + message.data
 
 
 _ENCODERS[UnknownMessage] = _encode_unknown

@@ -79,6 +79,87 @@ class RevocationFlag:
     GLOBAL: Final = 0x2000  # G
 
 
+class NotificationFlag:
+    """Flags of an Update Notification (RFC 7077 section 4.1)."""
+
+    ACKNOWLEDGE: Final = 0x8000  # A
+    RETRANSMIT: Final = 0x4000  # D
+
+
+class RedirectFlag:
+    """Flags of the Redirect option (RFC 6463 section 4.2)."""
+
+    IPV6: Final = 0x8000  # K
+    IPV4: Final = 0x4000  # N
+
+
+class DelegatedPrefixFlag:
+    """Flags of the Delegated Mobile Network Prefix option (RFC 7148 section 4.1)."""
+
+    IPV4: Final = 0x80  # V
+
+
+class NetworkIdentifierFlag:
+    """Flags of the Network-Identifier sub-option (RFC 6757 section 3.1.1)."""
+
+    UTF8: Final = 0x80  # E
+
+
+class RouterAdvertisementFlag:
+    """Flags of a Router Advertisement (RFC 4861 section 4.2, RFC 6275 section 7.1)."""
+
+    MANAGED: Final = 0x80  # M
+    OTHER: Final = 0x40  # O
+    HOME_AGENT: Final = 0x20  # H
+
+
+class NeighborAdvertisementFlag:
+    """Flags of a Neighbor Advertisement (RFC 4861 section 4.4)."""
+
+    ROUTER: Final = 0x80000000  # R
+    SOLICITED: Final = 0x40000000  # S
+    OVERRIDE: Final = 0x20000000  # O
+
+
+class PrefixInformationFlag:
+    """Flags of the Prefix Information option (RFC 4861 section 4.6.2, RFC 6275 section 7.2)."""
+
+    ON_LINK: Final = 0x80  # L
+    AUTONOMOUS: Final = 0x40  # A
+    ROUTER_ADDRESS: Final = 0x20  # R
+
+
+class HomeAgentFlag:
+    """The flag of home agent address discovery and of the Home Agent Information option (RFC 3963 section 7)."""
+
+    MOBILE_ROUTER: Final = 0x8000  # R
+
+
+class MobilePrefixFlag:
+    """Flags of a Mobile Prefix Advertisement (RFC 6275 section 6.8)."""
+
+    MANAGED: Final = 0x8000  # M
+    OTHER: Final = 0x4000  # O
+
+
+class NextHeader:
+    """Protocol numbers that this project meets (the IANA registry of protocol numbers)."""
+
+    HOP_BY_HOP: Final = 0
+    IPV4: Final = 4
+    TCP: Final = 6
+    UDP: Final = 17
+    IPV6: Final = 41
+    ROUTING: Final = 43
+    FRAGMENT: Final = 44
+    ESP: Final = 50
+    AUTHENTICATION: Final = 51
+    ICMPV6: Final = 58
+    NONE: Final = 59
+    DESTINATION_OPTIONS: Final = 60
+    MOBILITY: Final = 135
+
+
 class MobilityHeaderType(IntEnum):
     """MH Type (RFC 6275 section 6.1.1)."""
 

@@ -1,12 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every mobility option, from wherever it is declared.
+"""Every mobility option and sub-option, from wherever it is declared.
 
 Always holds: importing this module declares all of them.
 """
 
 from __future__ import annotations
 
-from halma.wire.codec import Option, UnknownOption
+from halma.wire.options_access import (
+    AccessNetworkIdentifier,
+    AnchorControlledGatewayParameters,
+    BindingReRegistrationControl,
+    GeoLocation,
+    HeartbeatControl,
+    NetworkIdentifier,
+    OperatorIdentifier,
+)
+from halma.wire.options_ipv4 import (
+    GreKey,
+    Ipv4DefaultRouterAddress,
+    Ipv4DhcpSupportMode,
+    Ipv4HomeAddressReply,
+    Ipv4HomeAddressRequest,
+)
+from halma.wire.options_mobile import (
+    AlternateCareOfAddress,
+    BindingAuthorizationData,
+    BindingRefreshAdvice,
+    MobileNetworkPrefix,
+    MobilityMessageAuthentication,
+    MobilityMessageReplayProtection,
+    NonceIndices,
+    ServiceSelection,
+    VendorSpecific,
+)
 from halma.wire.options_proxy import (
     AccessTechnologyType,
     HandoffIndicator,
@@ -17,16 +43,55 @@ from halma.wire.options_proxy import (
     RestartCounter,
     Timestamp,
 )
+from halma.wire.options_proxy_more import (
+    AlternateIpv4CareOfAddress,
+    DelegatedMobileNetworkPrefix,
+    LoadInformation,
+    MobileNodeGroupIdentifier,
+    Redirect,
+    RedirectCapability,
+)
+from halma.wire.optionspace import (
+    Option,
+    UnknownOption,
+)
 
 __all__ = [
+    "AccessNetworkIdentifier",
     "AccessTechnologyType",
+    "AlternateCareOfAddress",
+    "AlternateIpv4CareOfAddress",
+    "AnchorControlledGatewayParameters",
+    "BindingAuthorizationData",
+    "BindingReRegistrationControl",
+    "BindingRefreshAdvice",
+    "DelegatedMobileNetworkPrefix",
+    "GeoLocation",
+    "GreKey",
     "HandoffIndicator",
+    "HeartbeatControl",
     "HomeNetworkPrefix",
+    "Ipv4DefaultRouterAddress",
+    "Ipv4DhcpSupportMode",
+    "Ipv4HomeAddressReply",
+    "Ipv4HomeAddressRequest",
     "LinkLocalAddress",
+    "LoadInformation",
+    "MobileNetworkPrefix",
+    "MobileNodeGroupIdentifier",
     "MobileNodeIdentifier",
     "MobileNodeLinkLayerIdentifier",
+    "MobilityMessageAuthentication",
+    "MobilityMessageReplayProtection",
+    "NetworkIdentifier",
+    "NonceIndices",
+    "OperatorIdentifier",
     "Option",
+    "Redirect",
+    "RedirectCapability",
     "RestartCounter",
+    "ServiceSelection",
     "Timestamp",
     "UnknownOption",
+    "VendorSpecific",
 ]

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mobility options of Proxy Mobile IPv6: RFC 5213 section 8, and the identifier and heartbeat options it goes with (RFC
-4283 section 3, RFC 5847 section 3.3).
+4283 section 3, RFC 5847 section 3.4).
 
 Always holds: a field is the number or the octets on the wire; nothing is interpreted here.
 """
 
 from __future__ import annotations
 
-from halma.wire.codec import Option, option
+from halma.wire.optionspace import Option, option
 from halma.wire.spaces import MOBILITY_OPTIONS
 
 
-@option(MOBILITY_OPTIONS, 8, "B *1|", section="4283#3")
+@option(MOBILITY_OPTIONS, 8, "B *", section="4283#3")
 class MobileNodeIdentifier(Option):
     """Who the mobile node is: `subtype` says how to read `identifier` (numbers.MobileNodeIdentifierSubtype; 1 is an NAI)."""
 
@@ -41,7 +41,7 @@ class AccessTechnologyType(Option):
     technology: int
 
 
-@option(MOBILITY_OPTIONS, 25, "2x *", section="5213#8.6")
+@option(MOBILITY_OPTIONS, 25, "2x *", section="5213#8.6", align_rest=True)
 class MobileNodeLinkLayerIdentifier(Option):
     """The link-layer identifier of the mobile node's interface; empty or zeros when it is not known."""
 
@@ -62,7 +62,7 @@ class Timestamp(Option):
     value: int
 
 
-@option(MOBILITY_OPTIONS, 28, "I", section="5847#3.3", align=(4, 2))
+@option(MOBILITY_OPTIONS, 28, "I", section="5847#3.4", align=(4, 2))
 class RestartCounter(Option):
     """How often the sender has lost all its state."""
 
