@@ -2,7 +2,7 @@
 """Octets and values: the Mobility Header with its messages and options, IPv6 headers, Neighbor Discovery, captures.
 
 Everything is declared once, with its number and the section that defines it, and coded by functions generated from the
-declaration (`halma.wire.codec`). Sections: RFC 6275 section 6, RFC 5213 section 8, and those the declarations name.
+declaration (`halma.wire.layout`). Sections: RFC 6275 section 6, RFC 5213 section 8, and those the declarations name.
 
 Always holds: this package knows no other of the project but `halma.value`; it does no input or output; decoders raise
 `DecodeError` and nothing else.

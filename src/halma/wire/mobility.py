@@ -3,8 +3,9 @@
 
     0 Payload Proto (59) | 1 Header Len (8-octet units after the first) | 2 MH Type | 3 Reserved | 4-5 Checksum | data
 
-Always holds: what `decode` returns has passed the checks of RFC 6275 section 9.2 in their order: checksum, known MH Type,
-Payload Proto, Header Len (`UnknownMessage` is what failed the second); what `encode` returns is a multiple of eight octets with a right checksum.
+Always holds: what `decode` returns has passed the checks of RFC 6275 section 9.2 in their order: checksum, known MH Type
+(`UnknownMessage` is what failed this one), Payload Proto, Header Len; what `encode` returns is a multiple of eight octets
+with a right checksum.
 """
 
 from __future__ import annotations
