@@ -16,14 +16,16 @@ def pseudo_header(source: bytes, destination: bytes, length: int, next_header: i
     return source + destination + length.to_bytes(4, "big") + next_header.to_bytes(4, "big")
 
 
+def _remainder(source: bytes, destination: bytes, data: bytes, next_header: int) -> int:
+    header = pseudo_header(source, destination, len(data), next_header)
+    return int.from_bytes(header + data + b"\0" * (len(data) & 1), "big") % 65535
+
+
 def checksum(source: bytes, destination: bytes, data: bytes, next_header: int) -> int:
     """The checksum to be written into `data`, in which its field is zero."""
-    if len(data) & 1:
-        data += b"\0"  # only for the sum: the pseudo header below has the true length
-        return ~(int.from_bytes(pseudo_header(source, destination, len(data) - 1, next_header) + data, "big") % 65535) & 0xFFFF
-    return ~(int.from_bytes(pseudo_header(source, destination, len(data), next_header) + data, "big") % 65535) & 0xFFFF
+    return _remainder(source, destination, data, next_header) ^ 0xFFFF
 
 
 def verify(source: bytes, destination: bytes, data: bytes, next_header: int) -> bool:
     """Whether the checksum that stands in `data` is right."""
-    return checksum(source, destination, data, next_header) == 0
+    return not _remainder(source, destination, data, next_header)

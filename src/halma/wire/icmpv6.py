@@ -12,7 +12,7 @@ from __future__ import annotations
 import struct
 
 from halma.value import value
-from halma.wire.checksum import checksum
+from halma.wire.checksum import checksum, verify
 from halma.wire.errors import DecodeError, DecodeReason, EncodeError
 from halma.wire.messagespace import icmp_message
 from halma.wire.nd import (
@@ -156,7 +156,7 @@ def decode_icmpv6(data: bytes, source: bytes, destination: bytes, hop_limit: int
     """
     if len(data) < 4:
         raise DecodeError(DecodeReason.TRUNCATED, len(data))
-    if checksum(source, destination, data, NextHeader.ICMPV6):
+    if not verify(source, destination, data, NextHeader.ICMPV6):
         raise DecodeError(DecodeReason.CHECKSUM, 2)
     decoder = ICMPV6_MESSAGES.decoders.get(data[0])
     if decoder is None:
