@@ -1,0 +1,364 @@
+# SPDX-License-Identifier: Apache-2.0
+"""anchor.toml: its tables, each key declared and described once, and what must hold between them.
+
+RFC 5213 sections 9.1 and 9.3 (variables of the anchor and of the domain), 6.2 (profiles), RFC 5846 section 11, RFC 5847
+section 5. The descriptions here are the reference that `docs/configuration.md` is generated from.
+
+Always holds: an `AnchorConfiguration` that `read_anchor` gives has no mistake in it, so the daemon need not check again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, field
+
+from halma.daemon.configuration_reader import Reader, repeated
+from halma.daemon.configuration_types import (
+    CONTROL_SOCKET,
+    HNP_LENGTH,
+    PATH_MTU,
+    PLANE,
+    STATE_DIRECTORY,
+    TIMESTAMP_BASED_APPROACH,
+    AbsolutePath,
+    Address,
+    AnyPrefix,
+    HeartbeatTable,
+    HomeNetworkPrefix,
+    Identifier,
+    Interface,
+    Lifetime,
+    PathMtu,
+    PlaneName,
+    RevocationTable,
+    SocketPath,
+    check_patterns,
+)
+from halma.engine.policy import Peer, Profile
+from halma.policy.anchor import AnchorPolicy
+from halma.policy.patterns import WILDCARD
+from halma.text import Prefix, show_address, show_identifier
+
+
+class AnchorTable(msgspec.Struct, frozen=True, kw_only=True):
+    """The anchor itself: a local mobility anchor (LMA) of RFC 5213."""
+
+    addresses: Annotated[
+        tuple[Address, ...],
+        Meta(
+            description="The anchor's addresses (LMAA): gateways send their registrations here, and their tunnels end here. "
+            "The first one is the source of what the anchor sends of its own accord.",
+            min_length=1,
+        ),
+    ]
+    interfaces: Annotated[
+        tuple[Interface, ...],
+        Meta(
+            description="The interfaces that carry traffic: those towards the gateways and those towards the rest of the "
+            "network. They must exist when the daemon starts.",
+            min_length=1,
+        ),
+    ]
+    control_socket: Annotated[SocketPath, Meta(description=CONTROL_SOCKET)] = "/run/halma/anchor.sock"
+    state_directory: Annotated[AbsolutePath, Meta(description=STATE_DIRECTORY)] = "/var/lib/halma"
+    plane: Annotated[PlaneName, Meta(description=PLANE)] = "auto"
+    path_mtu: Annotated[PathMtu, Meta(description=PATH_MTU)] = 1500
+    maximum_bindings: Annotated[
+        int,
+        Meta(description="The most bindings that are kept; sets the size of the kernel's tables.", ge=1, le=16_777_216),
+    ] = 65536
+    default_lifetime_seconds: Annotated[
+        Lifetime,
+        Meta(
+            description="The longest registration, in seconds, that a node gets whose profile says nothing.",
+        ),
+    ] = 3600
+    maximum_lifetime_seconds: Annotated[
+        Lifetime,
+        Meta(
+            description="The longest registration, in seconds, that any node gets, whatever its profile says.",
+        ),
+    ] = 86400
+    minimum_delay_before_bce_delete_ms: Annotated[
+        int,
+        Meta(
+            description="Milliseconds that a binding which its gateway has given up waits for the node's new gateway "
+            "(MinDelayBeforeBCEDelete).",
+            ge=0,
+            le=600_000,
+        ),
+    ] = 10_000
+    maximum_delay_before_new_bce_assign_ms: Annotated[
+        int,
+        Meta(
+            description="Milliseconds that a request which might be a handover waits for the old gateway's de-registration, "
+            "before the node gets a second session (MaxDelayBeforeNewBCEAssign).",
+            ge=0,
+            le=60_000,
+        ),
+    ] = 1_500
+    wait_for_deregistration: Annotated[
+        bool,
+        Meta(description="Whether such a request waits at all (RFC 5213 sections 5.4.1.2 and 5.4.1.3)."),
+    ] = True
+    timestamp_based_approach: Annotated[bool, Meta(description=TIMESTAMP_BASED_APPROACH)] = True
+    timestamp_validity_window_ms: Annotated[
+        int,
+        Meta(
+            description="Milliseconds that a gateway's clock may differ from this one's (TimestampValidityWindow).",
+            ge=1,
+            le=3_600_000,
+        ),
+    ] = 300
+    mobile_node_generated_timestamp: Annotated[
+        bool,
+        Meta(
+            description="Timestamps come from the nodes, not from the gateways (MobileNodeGeneratedTimestampInUse, RFC 5213 "
+            "section 9.3): they order a node's registrations and are not compared with the clock. Needs "
+            "`timestamp_based_approach`.",
+        ),
+    ] = False
+    heartbeat: HeartbeatTable = field(default_factory=HeartbeatTable)
+    revocation: RevocationTable = field(default_factory=RevocationTable)
+
+
+class PoolTable(msgspec.Struct, frozen=True, kw_only=True):
+    """Home network prefixes to give to nodes, a /64 each. The anchor is the router that the network sends them to."""
+
+    name: Annotated[str, Meta(description="The name that profiles call the pool by.")]
+    prefix: Annotated[AnyPrefix, Meta(description="The prefix that the /64s are cut from: itself a /64 or shorter.")]
+
+
+class PeerTable(msgspec.Struct, frozen=True, kw_only=True):
+    """A gateway (MAG) that may register nodes. Whoever is not listed is refused."""
+
+    name: Annotated[str, Meta(description="What the gateway is called in logs and tables. Default: its address or prefix.")] = (
+        ""
+    )
+    address: Annotated[
+        Address | None, Meta(description="The gateway's address (Proxy-CoA). Either this or `prefix` is given.")
+    ] = None
+    prefix: Annotated[
+        AnyPrefix | None, Meta(description="Every address in this prefix is such a gateway; the longest prefix counts.")
+    ] = None
+    nodes: Annotated[
+        tuple[Identifier, ...],
+        Meta(
+            description="The nodes that it may register: identifiers, or patterns in which `*` is any text, such as "
+            '`"*@example.org"`. Others are refused with status 154.',
+        ),
+    ] = (WILDCARD,)
+    global_revocation: Annotated[
+        bool,
+        Meta(description="It may revoke all its bindings with one message (RFC 5846 section 8.2)."),
+    ] = False
+    rate_limit_per_second: Annotated[
+        int,
+        Meta(description="Proxy Binding Updates a second that are taken from it; 0 for no limit.", ge=0, le=10_000_000),
+    ] = 0
+
+
+class ProfileTable(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node, or every node that fits a pattern, is entitled to (RFC 5213 section 6.2). Nodes without one are refused."""
+
+    node: Annotated[
+        Identifier,
+        Meta(
+            description='The node\'s identifier (MN-ID), or a pattern such as `"*@example.org"`. Of the profiles that fit, the '
+            "one with the most characters besides `*` counts."
+        ),
+    ]
+    pool: Annotated[
+        str | None,
+        Meta(description="The pool that the node's prefixes come from. May be left out where there is only one pool."),
+    ] = None
+    prefixes: Annotated[
+        tuple[HomeNetworkPrefix, ...],
+        Meta(description="Prefixes that this node always gets, a /64 each, out of one of the pools. Not for a pattern."),
+    ] = ()
+    proxy_mobility: Annotated[
+        bool, Meta(description="Whether the node gets the service at all; with `false` it is refused with status 152.")
+    ] = True
+    may_request_prefix: Annotated[
+        bool, Meta(description="Whether a gateway may ask for a particular free prefix of the pool on the node's behalf.")
+    ] = False
+    prefixes_per_session: Annotated[
+        int, Meta(description="How many prefixes a new session gets from the pool.", ge=1, le=8)
+    ] = 1
+    lifetime_seconds: Annotated[
+        Lifetime | None,
+        Meta(
+            description="The longest registration that the node gets, in seconds. Default: `default_lifetime_seconds`.",
+        ),
+    ] = None
+
+
+class AnchorConfiguration(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole of anchor.toml."""
+
+    anchor: AnchorTable
+    pools: tuple[PoolTable, ...] = field(name="pool", default=())
+    peers: tuple[PeerTable, ...] = field(name="peer", default=())
+    profiles: tuple[ProfileTable, ...] = field(name="profile", default=())
+
+    def policy(self) -> AnchorPolicy:
+        """What the anchor's engine asks."""
+        only_pool = self.pools[0].name if len(self.pools) == 1 else ""
+        default_lifetime = self.anchor.default_lifetime_seconds
+        return AnchorPolicy(
+            (_peer_entry(peer) for peer in self.peers),
+            (
+                Profile(
+                    node=profile.node,
+                    proxy_mobility=profile.proxy_mobility,
+                    pool=only_pool if profile.pool is None else profile.pool,
+                    prefixes=tuple(prefix.address for prefix in profile.prefixes),
+                    may_request_prefix=profile.may_request_prefix,
+                    prefixes_per_session=profile.prefixes_per_session,
+                    lifetime=profile.lifetime_seconds or default_lifetime,
+                )
+                for profile in self.profiles
+            ),
+        )
+
+
+def _peer_prefix(peer: PeerTable) -> Prefix:
+    return Prefix(peer.address, 128) if peer.address is not None else peer.prefix or Prefix(bytes(16), 128)
+
+
+def _peer_name(peer: PeerTable) -> str:
+    return peer.name or (show_address(peer.address) if peer.address is not None else str(_peer_prefix(peer)))
+
+
+def _peer_entry(peer: PeerTable) -> tuple[bytes, int, Peer]:
+    made = Peer(_peer_name(peer), peer.nodes, peer.global_revocation, peer.rate_limit_per_second)
+    return (*_peer_prefix(peer), made)
+
+
+def read_anchor(table: Mapping[str, Any], reader: Reader) -> AnchorConfiguration | None:
+    """Read the tables of anchor.toml and check them against one another; mistakes go to `reader`."""
+    configuration = reader.table(AnchorConfiguration, table)
+    if configuration is not None:
+        _check_anchor(configuration.anchor, reader)
+        _check_pools(configuration, reader)
+        _check_peers(configuration, reader)
+        _check_profiles(configuration, reader, _names_written(table))
+    return configuration
+
+
+def _names_written(table: Mapping[str, Any]) -> set[object]:
+    """The names of all pools in the file, also of those that could not be read, so that a mistake in a pool is not
+    followed by one in each profile."""
+    pools = table.get("pool", [])
+    return {pool.get("name") for pool in pools if isinstance(pool, dict)} if isinstance(pools, list) else set()
+
+
+def _check_anchor(anchor: AnchorTable, reader: Reader) -> None:
+    for name, entries in (("addresses", anchor.addresses), ("interfaces", anchor.interfaces)):
+        for index, _ in repeated(entries):
+            reader.mistake(f"anchor.{name}[{index}]", "is listed twice")
+    if anchor.mobile_node_generated_timestamp and not anchor.timestamp_based_approach:
+        reader.mistake(
+            "anchor.mobile_node_generated_timestamp", "must not be set without timestamp_based_approach (RFC 5213 section 9.3)"
+        )
+    if anchor.default_lifetime_seconds > anchor.maximum_lifetime_seconds:
+        reader.mistake(
+            "anchor.default_lifetime_seconds",
+            f"{anchor.default_lifetime_seconds} is more than maximum_lifetime_seconds ({anchor.maximum_lifetime_seconds})",
+        )
+    if anchor.revocation.maximum_timeout_seconds < anchor.revocation.initial_delay_seconds:
+        reader.mistake("anchor.revocation.maximum_timeout_seconds", "is less than initial_delay_seconds")
+
+
+def _check_pools(configuration: AnchorConfiguration, reader: Reader) -> None:
+    pools = configuration.pools
+    for index, first in repeated([pool.name for pool in pools]):
+        reader.mistake(
+            f"{reader.path_of(pools[index])}.name",
+            f'"{pools[index].name}" is the name of {reader.path_of(pools[first])} already',
+        )
+    for pool in pools:
+        path = f"{reader.path_of(pool)}.prefix"
+        if not pool.name:
+            reader.mistake(f"{reader.path_of(pool)}.name", "must not be empty")
+        if not 3 <= pool.prefix.length <= HNP_LENGTH:
+            reader.mistake(path, f"a pool of /64 prefixes is a /3 to /{HNP_LENGTH}, not a /{pool.prefix.length}")
+            continue
+        for address in configuration.anchor.addresses:
+            if pool.prefix.contains(address):
+                reader.mistake(path, f"contains the anchor's own address {show_address(address)}")
+    ordered = sorted(pools, key=lambda pool: (pool.prefix.address, pool.prefix.length))
+    outer = None  # of two prefixes that overlap one contains the other, and it comes first in this order
+    for pool in ordered:
+        if outer is not None and outer.prefix.contains(pool.prefix.address):
+            reader.mistake(
+                f"{reader.path_of(pool)}.prefix", f"{pool.prefix} overlaps {outer.prefix} of {reader.path_of(outer)}"
+            )
+        else:
+            outer = pool
+
+
+def _check_peers(configuration: AnchorConfiguration, reader: Reader) -> None:
+    peers = [peer for peer in configuration.peers if (peer.address is None) != (peer.prefix is None)]
+    for peer in configuration.peers:
+        path = reader.path_of(peer)
+        if peer.address is None and peer.prefix is None:
+            reader.mistake(f"{path}.address", "is missing; give an address or a prefix")
+        elif peer.address is not None and peer.prefix is not None:
+            reader.mistake(f"{path}.prefix", "is given beside an address; give one of them")
+        elif peer.address in configuration.anchor.addresses:
+            reader.mistake(f"{path}.address", "is the anchor's own address")
+        for pool in configuration.pools:
+            if peer.address is not None and pool.prefix.contains(peer.address):
+                reader.mistake(f"{path}.address", f"lies in {pool.prefix}, from which nodes get their prefixes")
+    for index, first in repeated([_peer_prefix(peer) for peer in peers]):
+        reader.mistake(
+            f"{reader.path_of(peers[index])}.{'address' if peers[index].address else 'prefix'}",
+            f"is that of {reader.path_of(peers[first])} already",
+        )
+    for index, first in repeated([_peer_name(peer) for peer in peers]):
+        named, other = (peers[index], peers[first]) if peers[index].name else (peers[first], peers[index])
+        if named.name:
+            reader.mistake(f"{reader.path_of(named)}.name", f'"{named.name}" is the name of {reader.path_of(other)} already')
+
+
+def _check_profiles(configuration: AnchorConfiguration, reader: Reader, pool_names: set[object]) -> None:
+    profiles, pools = configuration.profiles, configuration.pools
+    known = {pool.name for pool in pools} | pool_names
+    names = ", ".join(f'"{name}"' for name in sorted(map(str, known - {None}))) or "none"
+    owners: dict[Prefix, ProfileTable] = {}
+    for profile in profiles:
+        path = reader.path_of(profile)
+        if profile.pool is not None and profile.pool not in known:
+            reader.mistake(f"{path}.pool", f'there is no pool "{profile.pool}"; the pools are {names}')
+        if profile.pool is None and len(known) != 1 and profile.proxy_mobility and not profile.prefixes:
+            what = f"name one of the pools {names}" if known else "there is no pool"
+            reader.mistake(f"{path}.pool", f"the node would get no prefix: {what}, or give prefixes")
+        if profile.prefixes and WILDCARD in profile.node:
+            reader.mistake(f"{path}.prefixes", "a pattern names many nodes, and a prefix belongs to one")
+        limit = configuration.anchor.maximum_lifetime_seconds
+        if profile.lifetime_seconds is not None and profile.lifetime_seconds > limit:
+            reader.mistake(
+                f"{path}.lifetime_seconds", f"{profile.lifetime_seconds} is more than the anchor's maximum of {limit}"
+            )
+        for prefix in profile.prefixes:
+            owner = owners.setdefault(prefix, profile)
+            if owner is not profile:
+                reader.mistake(f"{path}.prefixes", f"{prefix} belongs to {reader.path_of(owner)} already")
+            if len(known) == len(pools) and not any(pool.prefix.contains(prefix.address) for pool in pools):
+                reader.mistake(f"{path}.prefixes", f"{prefix} lies in no pool")
+            elif profile.pool is not None and any(
+                pool.name == profile.pool and not pool.prefix.contains(prefix.address) for pool in pools
+            ):
+                reader.mistake(f"{path}.prefixes", f'{prefix} does not lie in the pool "{profile.pool}"')
+        for index, _ in repeated(profile.prefixes):
+            reader.mistake(f"{path}.prefixes[{index}]", "is listed twice")
+    for index, first in repeated([profile.node for profile in profiles]):
+        reader.mistake(
+            f"{reader.path_of(profiles[index])}.node",
+            f'"{show_identifier(profiles[index].node)}" has a profile already: {reader.path_of(profiles[first])}',
+        )
+    check_patterns(profiles, reader)

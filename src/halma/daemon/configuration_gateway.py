@@ -1,0 +1,338 @@
+# SPDX-License-Identifier: Apache-2.0
+"""gateway.toml: its tables, each key declared and described once, and what must hold between them.
+
+RFC 5213 sections 9.2 and 9.3 (variables of the gateway and of the domain), 6.2 (profiles), RFC 6543 (fixed addresses), RFC
+5847 section 5. The descriptions here are the reference that `docs/configuration.md` is generated from.
+
+Always holds: a `GatewayConfiguration` that `read_gateway` gives has no mistake in it, so the daemon need not check again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, field
+
+from halma.daemon.configuration_reader import READ, Reader, repeated
+from halma.daemon.configuration_types import (
+    CONTROL_SOCKET,
+    PATH_MTU,
+    PLANE,
+    STATE_DIRECTORY,
+    TIMESTAMP_BASED_APPROACH,
+    AbsolutePath,
+    Address,
+    HeartbeatTable,
+    HomeNetworkPrefix,
+    Identifier,
+    Interface,
+    InterfacePattern,
+    Lifetime,
+    LinkLayerAddress,
+    PathMtu,
+    PlaneName,
+    RevocationTable,
+    SocketPath,
+    check_patterns,
+    read_link_local_address,
+)
+from halma.engine.gateway_api import (
+    FIXED_LINK_LAYER_ADDRESS,
+    FIXED_LINK_LOCAL_ADDRESS,
+    UNSPECIFIED,
+    GatewaySettings,
+    NodeProfile,
+)
+from halma.engine.heartbeat import HeartbeatSettings
+from halma.policy.gateway import GatewayPolicy
+from halma.policy.patterns import WILDCARD
+from halma.text import read_link_layer_address, show_identifier, show_link_layer_address
+from halma.wire import options
+from halma.wire.numbers import AccessTechnology, HandoffIndicatorValue
+
+AccessTechnologyName = Literal[
+    "Virtual",
+    "PPP",
+    "IEEE 802.3",
+    "IEEE 802.11a/b/g",
+    "IEEE 802.16e",
+    "3GPP GERAN",
+    "3GPP UTRAN",
+    "3GPP E-UTRAN",
+    "3GPP2 eHRPD",
+    "3GPP2 HRPD",
+    "3GPP2 1xRTT",
+    "3GPP2 UMB",
+    "3GPP NB-IOT",
+]
+"""The names in IANA's registry of access technology types (RFC 5213 section 8.5)."""
+ACCESS_TECHNOLOGIES: Mapping[str, AccessTechnology] = dict(
+    zip(AccessTechnologyName.__args__, AccessTechnology, strict=True)  # type: ignore[attr-defined]
+)
+
+HandoffIndicatorName = Literal["new-interface", "between-interfaces", "between-gateways", "unknown"]
+"""RFC 5213 section 8.4, values 1 to 4."""
+HANDOFF_INDICATORS: Mapping[str, HandoffIndicatorValue] = {
+    name: HandoffIndicatorValue(number)
+    for number, name in enumerate(HandoffIndicatorName.__args__, 1)  # type: ignore[attr-defined]
+}
+
+
+def read_fixed_link_local_address(text: str) -> bytes:
+    """A link-local address, or `::` to let the anchor choose one. Raises ValueError."""
+    return UNSPECIFIED if text == "::" else read_link_local_address(text)
+
+
+def read_ethernet_address(text: str) -> bytes:
+    """A link-layer address that an Ethernet interface can be given. Raises ValueError."""
+    address = read_link_layer_address(text)
+    if len(address) != 6 or address[0] & 1 or not any(address):
+        raise ValueError(f'"{text}" is not the address of one Ethernet interface')
+    return address
+
+
+FixedLinkLocalAddress = Annotated[bytes, Meta(extra={READ: read_fixed_link_local_address})]
+EthernetAddress = Annotated[bytes, Meta(extra={READ: read_ethernet_address})]
+
+
+class GatewayTable(msgspec.Struct, frozen=True, kw_only=True):
+    """The gateway itself: a mobile access gateway (MAG) of RFC 5213."""
+
+    address: Annotated[
+        Address,
+        Meta(description="The gateway's address (Proxy-CoA): the source of its registrations and its end of the tunnels."),
+    ]
+    anchor: Annotated[Address, Meta(description="The anchor (LMA) of every node whose profile names no other.")]
+    interfaces: Annotated[
+        tuple[Interface, ...],
+        Meta(description="The interfaces towards the anchor. They must exist when the daemon starts.", min_length=1),
+    ]
+    access: Annotated[
+        tuple[InterfacePattern, ...],
+        Meta(
+            description="The interfaces towards nodes, as names or shell patterns. They may come and go while the daemon runs.",
+            min_length=1,
+        ),
+    ]
+    identity: Annotated[
+        Identifier,
+        Meta(
+            description="The gateway's own identifier, by which it revokes all its bindings at once (RFC 5846 section 9.2). "
+            "Default: none."
+        ),
+    ] = b""
+    control_socket: Annotated[SocketPath, Meta(description=CONTROL_SOCKET)] = "/run/halma/gateway.sock"
+    state_directory: Annotated[AbsolutePath, Meta(description=STATE_DIRECTORY)] = "/var/lib/halma"
+    plane: Annotated[PlaneName, Meta(description=PLANE)] = "auto"
+    path_mtu: Annotated[PathMtu, Meta(description=PATH_MTU)] = 1500
+    lifetime_seconds: Annotated[
+        Lifetime,
+        Meta(
+            description="The registration time that is asked for, in seconds; the anchor may grant less.",
+        ),
+    ] = 3600
+    local_routing: Annotated[
+        bool,
+        Meta(
+            description="Let two nodes of this gateway talk to each other directly, not through the anchor "
+            "(EnableMAGLocalRouting, RFC 5213 section 9.2)."
+        ),
+    ] = False
+    timestamp_based_approach: Annotated[bool, Meta(description=TIMESTAMP_BASED_APPROACH)] = True
+    link_local_address: Annotated[
+        FixedLinkLocalAddress,
+        Meta(
+            description="The gateway's link-local address on every access link, the same on every gateway of a domain so that "
+            "a node sees one router (FixedMAGLinkLocalAddressOnAllAccessLinks; default: the one of RFC 6543). `::` asks the "
+            "anchor for one.",
+        ),
+    ] = FIXED_LINK_LOCAL_ADDRESS
+    link_layer_address: Annotated[
+        EthernetAddress,
+        Meta(
+            description="The gateway's link-layer address on every access link, the same on every gateway of a domain "
+            "(FixedMAGLinkLayerAddressOnAllAccessLinks; default: the one of RFC 6543).",
+        ),
+    ] = FIXED_LINK_LAYER_ADDRESS
+    access_technology: Annotated[
+        AccessTechnologyName,
+        Meta(description="What kind of link the access interfaces are, by its name in IANA's registry."),
+    ] = "IEEE 802.3"
+    advertisement_interval_seconds: Annotated[
+        float,
+        Meta(description="Seconds between two unsolicited Router Advertisements to a node.", ge=4, le=1800),
+    ] = 200.0
+    presence_interval_seconds: Annotated[
+        float,
+        Meta(
+            description="Seconds of silence after which a node is asked whether it is there; 0 asks before a refresh only.",
+            ge=0,
+            le=86400,
+        ),
+    ] = 60.0
+    retry_interval_seconds: Annotated[
+        float,
+        Meta(
+            description="Seconds before the first new try after a refusal that may be temporary; each later one waits twice as "
+            "long, up to 16 times as long.",
+            ge=1,
+            le=3600,
+        ),
+    ] = 32.0
+    maximum_attachments: Annotated[int, Meta(description="The most nodes that are served at one time.", ge=1, le=1_048_576)] = (
+        65536
+    )
+    heartbeat: HeartbeatTable = field(default_factory=HeartbeatTable)
+    revocation: RevocationTable = field(default_factory=RevocationTable)
+
+
+class GatewayProfileTable(msgspec.Struct, frozen=True, kw_only=True):
+    """A node that is served here, or a pattern of such nodes (RFC 5213 section 6.2). One table for each interface of a node."""
+
+    node: Annotated[
+        Identifier,
+        Meta(
+            description='The node\'s identifier (MN-ID) towards the anchor. A pattern such as `"*@example.org"` serves nodes '
+            "whose identifier `halma attach` gives."
+        ),
+    ]
+    link_layer_address: Annotated[
+        LinkLayerAddress | None,
+        Meta(
+            description="The node's link-layer address, by which it is known when it shows up on an access interface. Without "
+            "one, the node is known only by the identifier that `halma attach` gives."
+        ),
+    ] = None
+    anchor: Annotated[Address | None, Meta(description="The node's anchor. Default: the gateway's.")] = None
+    prefixes: Annotated[
+        tuple[HomeNetworkPrefix, ...],
+        Meta(description="Home network prefixes to ask the anchor for, a /64 each. Usually empty: the anchor knows best."),
+    ] = ()
+    proxy_mobility: Annotated[
+        bool, Meta(description="Whether the node gets the service; with `false` it is not registered.")
+    ] = True
+    local_routing: Annotated[bool | None, Meta(description="Local routing for this node. Default: as the gateway says.")] = None
+    handoff_indicator: Annotated[
+        HandoffIndicatorName | None,
+        Meta(
+            description="What is known of this node's attachments, told to the anchor in the Handoff Indicator option (RFC "
+            "5213 section 8.4). Default: what the gateway can tell by itself."
+        ),
+    ] = None
+    access_technology: Annotated[
+        AccessTechnologyName | None, Meta(description="The kind of link to this node. Default: as the gateway says.")
+    ] = None
+    lifetime_seconds: Annotated[
+        Lifetime | None,
+        Meta(
+            description="The registration time that is asked for, in seconds. Default: as the gateway says.",
+        ),
+    ] = None
+
+
+class GatewayConfiguration(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole of gateway.toml."""
+
+    gateway: GatewayTable
+    profiles: tuple[GatewayProfileTable, ...] = field(name="profile", default=())
+
+    def settings(self, restart_counter: int) -> GatewaySettings:
+        """What the gateway's engine is made with."""
+        table = self.gateway
+        return GatewaySettings(
+            address=table.address,
+            anchor=table.anchor,
+            identity=table.identity,
+            link_local_address=table.link_local_address,
+            link_layer_address=table.link_layer_address,
+            timestamp_based_approach=table.timestamp_based_approach,
+            access_technology=ACCESS_TECHNOLOGIES[table.access_technology],
+            lifetime=table.lifetime_seconds,
+            path_mtu=table.path_mtu,
+            local_routing=table.local_routing,
+            heartbeat=HeartbeatSettings(
+                table.heartbeat.enabled, table.heartbeat.interval_seconds, table.heartbeat.missing_allowed
+            ),
+            restart_counter=restart_counter,
+            advertisement_interval=table.advertisement_interval_seconds,
+            presence_interval=table.presence_interval_seconds,
+            retry_interval=table.retry_interval_seconds,
+            maximum_attachments=table.maximum_attachments,
+            revocation_maximum_retries=table.revocation.maximum_retries,
+            revocation_initial_delay=table.revocation.initial_delay_seconds,
+            revocation_maximum_timeout=table.revocation.maximum_timeout_seconds,
+        )
+
+    def policy(self) -> GatewayPolicy:
+        """Where the gateway's engine finds profiles."""
+        return GatewayPolicy(
+            NodeProfile(
+                identifier=profile.node,
+                link_layer_address=profile.link_layer_address or b"",
+                anchor=profile.anchor or b"",
+                prefixes=tuple(options.HomeNetworkPrefix(prefix.length, prefix.address) for prefix in profile.prefixes),
+                proxy_mobility=profile.proxy_mobility,
+                handoff_indicator=HANDOFF_INDICATORS[profile.handoff_indicator] if profile.handoff_indicator else 0,
+                access_technology=ACCESS_TECHNOLOGIES[profile.access_technology] if profile.access_technology else 0,
+                local_routing=profile.local_routing,
+                lifetime=profile.lifetime_seconds or 0,
+            )
+            for profile in self.profiles
+        )
+
+
+def read_gateway(table: Mapping[str, Any], reader: Reader) -> GatewayConfiguration | None:
+    """Read the tables of gateway.toml and check them against one another; mistakes go to `reader`."""
+    configuration = reader.table(GatewayConfiguration, table)
+    if configuration is not None:
+        _check_gateway(configuration.gateway, reader)
+        _check_profiles(configuration.profiles, reader)
+    return configuration
+
+
+def _check_gateway(gateway: GatewayTable, reader: Reader) -> None:
+    if gateway.address == gateway.anchor:
+        reader.mistake("gateway.anchor", "is the gateway's own address")
+    for name, entries in (("interfaces", gateway.interfaces), ("access", gateway.access)):
+        for index, _ in repeated(entries):
+            reader.mistake(f"gateway.{name}[{index}]", "is listed twice")
+    for index, pattern in enumerate(gateway.access):
+        for interface in gateway.interfaces:
+            if fnmatchcase(interface, pattern):
+                reader.mistake(f"gateway.access[{index}]", f'"{pattern}" takes in "{interface}", which is towards the anchor')
+    if gateway.revocation.maximum_timeout_seconds < gateway.revocation.initial_delay_seconds:
+        reader.mistake("gateway.revocation.maximum_timeout_seconds", "is less than initial_delay_seconds")
+
+
+def _check_profiles(profiles: tuple[GatewayProfileTable, ...], reader: Reader) -> None:
+    addressed = [profile for profile in profiles if profile.link_layer_address is not None]
+    for index, first in repeated([profile.link_layer_address for profile in addressed]):
+        reader.mistake(
+            f"{reader.path_of(addressed[index])}.link_layer_address",
+            f"{show_link_layer_address(addressed[index].link_layer_address or b'')} is that of "
+            f"{reader.path_of(addressed[first])} already",
+        )
+    anonymous = [profile for profile in profiles if profile.link_layer_address is None]
+    for index, first in repeated([profile.node for profile in anonymous]):
+        reader.mistake(
+            f"{reader.path_of(anonymous[index])}.node",
+            f'"{show_identifier(anonymous[index].node)}" has a profile already: {reader.path_of(anonymous[first])}',
+        )
+    owners: dict[Any, GatewayProfileTable] = {}
+    for profile in profiles:
+        path = reader.path_of(profile)
+        if WILDCARD in profile.node:
+            if profile.link_layer_address is not None:
+                reader.mistake(f"{path}.node", "an interface belongs to one node: with link_layer_address give its identifier")
+            if profile.prefixes:
+                reader.mistake(f"{path}.prefixes", "a pattern names many nodes, and a prefix belongs to one")
+        for index, _ in repeated(profile.prefixes):
+            reader.mistake(f"{path}.prefixes[{index}]", "is listed twice")
+        for prefix in profile.prefixes:
+            owner = owners.setdefault(prefix, profile)
+            if owner is not profile and owner.node != profile.node:
+                reader.mistake(f"{path}.prefixes", f"{prefix} belongs to {reader.path_of(owner)} already")
+    check_patterns(profiles, reader)
