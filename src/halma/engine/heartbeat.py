@@ -18,12 +18,8 @@ from halma.engine.api import Now, Send
 from halma.engine.timers import Deadlines
 from halma.value import value
 from halma.wire.messages import Heartbeat as HeartbeatMessage
+from halma.wire.numbers import HeartbeatFlag
 from halma.wire.options import RestartCounter
-
-RESPONSE = 0x0001
-"""The R flag of a Heartbeat message (RFC 5847 section 3.3)."""
-UNSOLICITED = 0x0002
-"""The U flag."""
 
 
 @value
@@ -96,11 +92,11 @@ class Heartbeat:
 
     def receive(self, source: bytes, destination: bytes, message: HeartbeatMessage) -> tuple[list[Send], list[Outcome]]:
         """Answer a request; match a response. Section 3: a request is answered whether or not sessions exist."""
-        if not message.flags & RESPONSE:
+        if not message.flags & HeartbeatFlag.RESPONSE:
             self.counters["heartbeat_requests_received"] += 1
-            return [Send(destination, source, self._response(RESPONSE, message.sequence))], []
+            return [Send(destination, source, self._response(HeartbeatFlag.RESPONSE, message.sequence))], []
         watched = self._peers.get(source)
-        unsolicited = bool(message.flags & UNSOLICITED)
+        unsolicited = bool(message.flags & HeartbeatFlag.UNSOLICITED)
         if watched is None or (not unsolicited and (watched.answered or message.sequence != watched.sequence)):
             self.counters["heartbeat_responses_unmatched"] += 1
             return [], []
@@ -127,7 +123,7 @@ class Heartbeat:
 
     def announce(self, local: bytes, peers: list[bytes]) -> list[Send]:
         """Tell the peers of a former life that the sessions are lost (section 3.2, unsolicited responses)."""
-        return [Send(local, peer, self._response(RESPONSE | UNSOLICITED, 0)) for peer in peers]
+        return [Send(local, peer, self._response(HeartbeatFlag.RESPONSE | HeartbeatFlag.UNSOLICITED, 0)) for peer in peers]
 
     def handle_timeout(self, now: Now) -> tuple[list[Send], list[Outcome]]:
         """Send the requests that are due, and count the ones that were never answered (section 3.1)."""

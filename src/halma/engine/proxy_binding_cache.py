@@ -115,7 +115,7 @@ class ProxyBindingCache:
     def __len__(self) -> int:
         return self._count
 
-    # ---- reading --------------------------------------------------------------------------------------------------
+    # ---- reading ----
 
     def node(self, identifier: bytes) -> Node | None:
         """The node with this identifier, if it has or lately had a session."""
@@ -178,11 +178,7 @@ class ProxyBindingCache:
         else:
             unknown = binding.link_layer_identifier == NO_LINK_LAYER_IDENTIFIER
             matches = same_technology and unknown and indicator == BETWEEN_GATEWAYS
-        if (
-            matches
-            or indicator == BETWEEN_INTERFACES
-            or (same_technology and request.care_of_address == binding.tunnel.remote)
-        ):
+        if matches or indicator == BETWEEN_INTERFACES or (same_technology and request.care_of_address == binding.tunnel.remote):
             return Found(Verdict.UPDATE, binding)
         return CREATE
 
@@ -229,7 +225,7 @@ class ProxyBindingCache:
         given_up = binding.state is BindingState.DEREGISTERED
         return Found(Verdict.UPDATE if given_up else Verdict.WAIT, binding)
 
-    # ---- writing --------------------------------------------------------------------------------------------------
+    # ---- writing ----
 
     def add(self, identifier: bytes) -> Node:
         """The node with this identifier, made when it is not known."""

@@ -24,6 +24,7 @@ from halma.wire.options import (
     MobileNodeLinkLayerIdentifier,
     Timestamp,
 )
+from halma.wire.optionspace import Option
 
 UNSPECIFIED = bytes(16)
 """ALL_ZERO, as RFC 5213 calls it: please choose for me."""
@@ -73,28 +74,27 @@ class ProxyRequest:
         self.timestamp: Timestamp | None = None
         prefixes: list[HomeNetworkPrefix] = []
         for option in message.options:
-            kind = option.__class__
-            if kind is HomeNetworkPrefix:
+            if isinstance(option, HomeNetworkPrefix):
                 prefixes.append(option)
-            elif kind is MobileNodeIdentifier:
+            elif isinstance(option, MobileNodeIdentifier):
                 self.duplicate |= self.identifier is not None
                 self.identifier = option
-            elif kind is HandoffIndicator:
+            elif isinstance(option, HandoffIndicator):
                 self.duplicate |= self.handoff_indicator is not None
                 self.handoff_indicator = option
-            elif kind is AccessTechnologyType:
+            elif isinstance(option, AccessTechnologyType):
                 self.duplicate |= self.access_technology is not None
                 self.access_technology = option
-            elif kind is MobileNodeLinkLayerIdentifier:
+            elif isinstance(option, MobileNodeLinkLayerIdentifier):
                 self.duplicate |= self.link_layer_identifier is not None
                 self.link_layer_identifier = option
-            elif kind is Timestamp:
+            elif isinstance(option, Timestamp):
                 self.duplicate |= self.timestamp is not None
                 self.timestamp = option
-            elif kind is LinkLocalAddress:
+            elif isinstance(option, LinkLocalAddress):
                 self.duplicate |= self.link_local_address is not None
                 self.link_local_address = option
-            elif kind is AlternateCareOfAddress:
+            elif isinstance(option, AlternateCareOfAddress):
                 self.care_of_address = option.address
         self.prefixes = tuple(prefixes)
 
@@ -111,7 +111,9 @@ class Acceptance:
 
 def accept(request: ProxyRequest, granted: Acceptance) -> Send:
     """The acknowledgement with status 0 (section 5.3.6)."""
-    return _acknowledge(request, Status.ACCEPTED, request.sequence, granted.lifetime, granted.prefixes, request.timestamp, granted)
+    return _acknowledge(
+        request, Status.ACCEPTED, request.sequence, granted.lifetime, granted.prefixes, request.timestamp, granted
+    )
 
 
 def refuse(request: ProxyRequest, status: int, timestamp: Timestamp | None, sequence: int | None = None) -> Send:
@@ -133,7 +135,7 @@ def _acknowledge(
     timestamp: Timestamp | None,
     granted: Acceptance | None,
 ) -> Send:
-    options: list[object] = [request.identifier or NO_IDENTIFIER, *prefixes]
+    options: list[Option] = [request.identifier or NO_IDENTIFIER, *prefixes]
     options.append(request.handoff_indicator or NO_HANDOFF_INDICATOR)
     options.append(request.access_technology or NO_ACCESS_TECHNOLOGY)
     if request.link_layer_identifier is not None:

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The anchor: one engine on one set of addresses, and the roles that it plays (RFC 6612 section 3.2).
+
+It gives each Mobility Header message to the role that it is for: with the proxy flag to the local mobility anchor, heartbeats
+to both. The home agent will take the messages without the flag; until it does, they are counted and dropped. What no role
+knows is answered as RFC 6275 section 9.2 says.
+
+Always holds: whatever comes from the network, `handle` raises nothing and what it keeps is bounded; a message that was not
+sent to an address of ours is dropped; no answer goes to an address that is not unicast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import assert_never
+
+from halma.engine.anchor_settings import AnchorSettings
+from halma.engine.api import (
+    Answer,
+    Effect,
+    ForwardingDone,
+    MalformedReceived,
+    MessageReceived,
+    Now,
+    Report,
+    Send,
+    SendParameterProblem,
+    Severity,
+)
+from halma.engine.heartbeat import Heartbeat, Outcome, PeerChange
+from halma.engine.local_mobility_anchor import LocalMobilityAnchor
+from halma.engine.meter import Meter
+from halma.engine.policy import Policy
+from halma.engine.proxy_revocation import ProxyRevocation, RevocationRequested
+from halma.value import value
+from halma.wire.errors import DecodeReason
+from halma.wire.messages import (
+    BindingError,
+    BindingRevocationAcknowledgement,
+    BindingRevocationIndication,
+    BindingUpdate,
+    UnknownMessage,
+)
+from halma.wire.messages import Heartbeat as HeartbeatMessage
+from halma.wire.numbers import BindingErrorStatus, BindingUpdateFlag
+
+ERRORS_PER_SECOND = 10
+"""Binding Errors and Parameter Problems that are sent at the most, all peers together (RFC 4443 section 2.4 f)."""
+PROXY = int(BindingUpdateFlag.PROXY)
+UNSPECIFIED = bytes(16)
+
+
+@value
+class PolicyReplaced:
+    """The operator has a new policy."""
+
+    op: int
+    policy: Policy
+
+
+@value
+class Started:
+    """The daemon has begun to run; `peers` (our address, theirs) had sessions with us in a former life."""
+
+    peers: tuple[tuple[bytes, bytes], ...]
+
+
+AnchorEvent = MessageReceived | MalformedReceived | ForwardingDone | RevocationRequested | PolicyReplaced | Started
+
+
+class Anchor:
+    """An `Engine`: the local mobility anchor (and, with Mobile IPv6, the home agent) of one daemon."""
+
+    def __init__(self, settings: AnchorSettings, policy: Policy) -> None:
+        self._addresses = frozenset(settings.addresses)
+        self._policy = policy
+        self._heartbeat = Heartbeat(settings.heartbeat, settings.restart_counter)
+        self._proxy = LocalMobilityAnchor(settings, policy, self._heartbeat)
+        self._revocation = ProxyRevocation(settings, policy, self._proxy)
+        self._meter = Meter()
+        self.counters = {f"malformed_{reason.value}": 0 for reason in DecodeReason} | {
+            "not_addressed_to_us": 0,
+            "unknown_message_type": 0,
+            "unexpected_message": 0,
+            "home_registrations_unsupported": 0,
+            "errors_sent": 0,
+            "errors_suppressed": 0,
+            "binding_errors_received": 0,
+        }
+
+    # ---- the four methods of an engine ----
+
+    def handle(self, event: AnchorEvent, now: Now) -> list[Effect]:
+        """Take one event; give the effects in order."""
+        if isinstance(event, MessageReceived):
+            return self._message(event, now)
+        if isinstance(event, ForwardingDone):
+            return self._proxy.forwarding_done(event, now)
+        if isinstance(event, MalformedReceived):
+            return self._malformed(event, now)
+        if isinstance(event, RevocationRequested):
+            return self._revocation.requested(event, now)
+        if isinstance(event, PolicyReplaced):
+            self._policy = self._revocation.policy = event.policy
+            self._proxy.replace_policy(event.policy)
+            return [Answer(event.op, {})]
+        if isinstance(event, Started):
+            return [send for local, peer in event.peers for send in self._heartbeat.announce(local, [peer])]
+        assert_never(event)
+
+    def handle_timeout(self, now: Now) -> list[Effect]:
+        """Do all that is due."""
+        effects = [*self._proxy.handle_timeout(now), *self._revocation.handle_timeout(now)]
+        requests, outcomes = self._heartbeat.handle_timeout(now)
+        return [*effects, *requests, *self._outcomes(outcomes, now)]
+
+    def next_deadline(self) -> float | None:
+        """The earliest deadline of all roles."""
+        deadlines = (self._proxy.deadlines.next(), self._revocation.next_deadline(), self._heartbeat.next_deadline())
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+    def snapshot(self, now: Now) -> dict[str, object]:
+        """Everything that a person may see."""
+        return {
+            "bindings": list(self.describe_bindings(now)),
+            "peers": list(self.describe_peers()),
+            "counters": self.describe_counters(),
+        }
+
+    # ---- for people ----
+
+    def describe_bindings(self, now: Now) -> Iterator[dict[str, object]]:
+        """A row for each binding."""
+        return self._proxy.describe_bindings(now)
+
+    def describe_peers(self) -> Iterator[dict[str, object]]:
+        """A row for each gateway that has sessions here."""
+        for gateway in self._proxy.cache.gateways():
+            peer = self._policy.peer(gateway)
+            yield {
+                "peer": gateway,
+                "name": "" if peer is None else peer.name,
+                "sessions": self._proxy.cache.count_of_gateway(gateway),
+                **self._heartbeat.describe(gateway),
+            }
+
+    def describe_counters(self) -> dict[str, int]:
+        """All counters, by name, with the number of bindings that exist now."""
+        existing = {"bindings": len(self._proxy.cache)}
+        return existing | self.counters | self._proxy.counters | self._revocation.counters | self._heartbeat.counters
+
+    def peers(self) -> list[tuple[bytes, bytes]]:
+        """Our address and theirs, for every gateway with sessions: what `Started` wants after a restart."""
+        cache = self._proxy.cache
+        return [(cache.of_gateway(gateway)[0].tunnel.local, gateway) for gateway in cache.gateways()]
+
+    # ---- messages ----
+
+    def _message(self, event: MessageReceived, now: Now) -> list[Effect]:
+        if event.destination not in self._addresses or not _is_unicast(event.source):
+            self.counters["not_addressed_to_us"] += 1
+            return []
+        message = event.message
+        if isinstance(message, BindingUpdate):
+            if message.flags & PROXY:
+                return self._proxy.binding_update(event, message, now)
+            self.counters["home_registrations_unsupported"] += 1
+            return []
+        if isinstance(message, HeartbeatMessage):
+            return self._heartbeat_message(event, message, now)
+        if isinstance(message, BindingRevocationAcknowledgement):
+            return self._revocation.acknowledged(event, message, now)
+        if isinstance(message, BindingRevocationIndication):
+            if self._policy.peer(event.source) is None:
+                return self._unexpected(event)
+            return self._revocation.indicated(event, message)
+        if isinstance(message, BindingError):
+            self.counters["binding_errors_received"] += 1
+            if message.status == BindingErrorStatus.UNRECOGNIZED_MH_TYPE:
+                self._heartbeat.unsupported(event.source)
+            return []
+        if isinstance(message, UnknownMessage):
+            self.counters["unknown_message_type"] += 1
+            error = BindingError(BindingErrorStatus.UNRECOGNIZED_MH_TYPE, UNSPECIFIED, ())
+            return self._error(Send(event.destination, event.source, error), now)
+        return self._unexpected(event)
+
+    def _heartbeat_message(self, event: MessageReceived, message: HeartbeatMessage, now: Now) -> list[Effect]:
+        if self._policy.peer(event.source) is None:
+            return self._unexpected(event)
+        responses, outcomes = self._heartbeat.receive(event.source, event.destination, message)
+        return [*responses, *self._outcomes(outcomes, now)]
+
+    def _outcomes(self, outcomes: list[Outcome], now: Now) -> list[Effect]:
+        effects: list[Effect] = []
+        for outcome in outcomes:
+            severity = Severity.INFO if outcome.change is PeerChange.REACHABLE else Severity.WARNING
+            text = "gateway {:address} " + (
+                "has restarted" if outcome.change is PeerChange.RESTARTED else "is " + outcome.change.value
+            )
+            effects.append(Report(severity, f"peer_{outcome.change.value}", text, outcome.peer, (outcome.peer,)))
+            if outcome.change is PeerChange.RESTARTED:
+                effects += self._revocation.gateway_restarted(outcome.peer, now)
+        return effects
+
+    def _unexpected(self, event: MessageReceived) -> list[Effect]:
+        """A message that no role of ours takes, or from somebody that it is not taken from."""
+        self.counters["unexpected_message"] += 1
+        text = "dropped a {} from {:address}, who has no business to send it"
+        details = (type(event.message).__name__, event.source)
+        return [Report(Severity.WARNING, "unexpected_message", text, event.source, details)]
+
+    # ---- malformed ones (RFC 6275 section 9.2) ----
+
+    def _malformed(self, event: MalformedReceived, now: Now) -> list[Effect]:
+        reason = event.error.reason
+        self.counters[f"malformed_{reason.value}"] += 1
+        text = "malformed message from {:address}: {} at octet {}"
+        details = (event.source, reason.value, event.error.offset)
+        report = Report(Severity.WARNING, "malformed", text, event.source, details)
+        answerable = reason in (DecodeReason.PAYLOAD_PROTO, DecodeReason.HEADER_LENGTH)
+        if not answerable or event.destination not in self._addresses or not _is_unicast(event.source):
+            return [report]
+        problem = SendParameterProblem(event.destination, event.source, event.error.offset, event.data)
+        return [report, *self._error(problem, now)]
+
+    def _error(self, error: Send | SendParameterProblem, now: Now) -> list[Effect]:
+        """Errors are rate-limited like those of ICMPv6 (RFC 6275 section 9.3.3)."""
+        allowed = self._meter.allows(b"", ERRORS_PER_SECOND, now.monotonic)
+        self.counters["errors_sent" if allowed else "errors_suppressed"] += 1
+        return [error] if allowed else []
+
+
+def _is_unicast(address: bytes) -> bool:
+    """Neither multicast (ff00::/8) nor unspecified (RFC 4291 sections 2.5.2, 2.7)."""
+    return address[0] != 0xFF and address != UNSPECIFIED

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which home network prefixes a new session gets: the node's own, those of a pool, or those asked for.
+
+RFC 5213 section 5.3.2 rules 1 to 3; requirements ANC-4 and ANC-7.
+
+Always holds: no prefix is assigned that is in use, or that another node's profile reserves; a prefix that is asked for is
+granted only when the node's profile lists it, or allows asking and its pool holds it; when one of several cannot be granted,
+none is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from halma.engine.anchor_settings import PoolSettings
+from halma.engine.policy import Policy, Profile
+from halma.engine.prefix_pool import PrefixPool
+from halma.engine.proxy_binding_cache import SESSION_PREFIX_LENGTH, prefix_key
+from halma.wire.numbers import Status
+from halma.wire.options import HomeNetworkPrefix
+
+
+class PrefixAssignment:
+    """The pools of an anchor and the rules for taking from them."""
+
+    def __init__(self, pools: tuple[PoolSettings, ...], policy: Policy, in_use: Callable[[bytes], bool]) -> None:
+        self.policy = policy
+        self._pools = {pool.name: PrefixPool(pool.name, pool.base, pool.length) for pool in pools}
+        self._in_use = in_use
+
+    def assign(self, asked: tuple[HomeNetworkPrefix, ...], profile: Profile) -> tuple[HomeNetworkPrefix, ...] | Status:
+        """The prefixes for a new session, or the status to refuse it with. Options of ALL_ZERO ask us to choose."""
+        taken: list[bytes] = []
+        choose = False
+        for option in asked:
+            if any(option.prefix):
+                if not self._may_have(option, profile) or prefix_key(option) in taken:
+                    self._give_back(taken)
+                    return Status.NOT_AUTHORIZED_FOR_HOME_NETWORK_PREFIX
+                taken.append(prefix_key(option))
+            else:
+                choose = True
+        if choose and not self._choose(taken, profile):
+            self._give_back(taken)
+            return Status.INSUFFICIENT_RESOURCES
+        return tuple(HomeNetworkPrefix(SESSION_PREFIX_LENGTH, prefix) for prefix in taken)
+
+    def release(self, prefixes: tuple[HomeNetworkPrefix, ...]) -> None:
+        """The session is gone; its prefixes go back to where they came from."""
+        self._give_back([prefix_key(option) for option in prefixes])
+
+    def _may_have(self, option: HomeNetworkPrefix, profile: Profile) -> bool:
+        prefix = prefix_key(option)
+        if option.prefix_length != SESSION_PREFIX_LENGTH or self._in_use(prefix):
+            return False
+        if prefix in profile.prefixes:
+            return True
+        pool = self._pools.get(profile.pool)
+        return profile.may_request_prefix and pool is not None and prefix in pool and not self.policy.is_reserved(prefix)
+
+    def _choose(self, taken: list[bytes], profile: Profile) -> bool:
+        """The node's reserved prefixes that are free, all of them in one session; else as many of its pool as it is due."""
+        own = [prefix for prefix in profile.prefixes if prefix not in taken and not self._in_use(prefix)]
+        taken += own
+        pool = self._pools.get(profile.pool)
+        while not own and len(taken) < max(1, profile.prefixes_per_session):
+            prefix = (
+                None if pool is None else pool.allocate(lambda p: self._in_use(p) or self.policy.is_reserved(p) or p in taken)
+            )
+            if prefix is None:
+                return False
+            taken.append(prefix)
+        return True
+
+    def _give_back(self, prefixes: list[bytes]) -> None:
+        for prefix in prefixes:
+            for pool in self._pools.values():
+                pool.release(prefix)
