@@ -6,7 +6,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SCENARIOS ?= pmip-handover
-PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore PIP_NO_INPUT=1 $(BIN)/python -m pip --quiet
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore PIP_NO_INPUT=1 $(BIN)/python -m pip -qq
 
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
@@ -85,7 +85,8 @@ format: setup
 
 .PHONY: docs
 docs: setup
-	@$(BIN)/python -m tools.coverage_pages
+	@$(BIN)/python -m tools.requirements_coverage
+	@$(BIN)/python -m tools.rfc_coverage
 
 # The lock names no index: pip checks the hashes whichever index it is set up to use.
 .PHONY: lock

@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Benchmarks: each measures Halma against a reference in the same run. A leaf: only the command line imports it."""

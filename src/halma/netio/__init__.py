@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Sockets and netlink: how messages, frames and link events come in and go out."""

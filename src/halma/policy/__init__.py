@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Who may do what: profiles of nodes, patterns, and what a peer is allowed."""
