@@ -1,2 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The data plane: prefixes bound to tunnels, in BPF or by a fallback, behind one interface."""
+"""The data plane: `open_plane` gives the best one that this kernel can run, or the one that is asked for.
+
+Always holds: a plane that is not what was asked for by name is never given; `auto` says in `notes` what it could not have.
+"""
+
+from __future__ import annotations
+
+from halma.forwarding.bpfplane import BpfPlane
+from halma.forwarding.memory import MemoryPlane
+from halma.forwarding.plane import Plane, PlaneSettings
+
+__all__ = ["KINDS", "Plane", "PlaneSettings", "open_plane"]
+
+KINDS = ("auto", "xdp", "tcx", "clsact", "seg6", "tun", "memory")
+
+
+def open_plane(kind: str, settings: PlaneSettings) -> Plane:
+    """Open a plane. `auto` tries BPF (each port gets what suits it), then seg6, then a TUN device read by this process.
+    Raises ValueError for an unknown kind and OSError when the kernel cannot run it."""
+    if kind == "memory":
+        return MemoryPlane(settings)
+    if kind in ("auto", "xdp", "tcx", "clsact"):
+        return BpfPlane(settings, kind)
+    raise ValueError(f"unknown plane {kind!r}: one of {', '.join(KINDS)}")

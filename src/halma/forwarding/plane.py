@@ -12,7 +12,7 @@ predecessor left is cleaned by the next one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from typing import Protocol
 
@@ -50,8 +50,9 @@ class PortState:
 @value
 class PlaneSettings:
     """What a plane is made for. `addresses` are our tunnel ends (LMAA, or Proxy-CoA); `prefixes` the aggregates that the
-    home network prefixes come from (16 bytes, length); `tunnel_mtu` the MTU of the path outside the tunnel (the inner MTU is
-    40 less, RFC 2473 section 6.7); `maximum_bindings` bounds the memory of the kernel's tables."""
+    home network prefixes come from (16 bytes, length); `path_mtu` the MTU of the path outside the tunnel (the inner MTU is
+    40 less, RFC 2473 section 6.7); `maximum_bindings` bounds the memory of the kernel's tables; `device` names the tunnel
+    interface (empty: the first of mip0, mip1, ... that is free)."""
 
     side: Side
     addresses: tuple[bytes, ...]
@@ -59,12 +60,15 @@ class PlaneSettings:
     path_mtu: int = 1500
     maximum_bindings: int = 65536
     local_routing: bool = False
+    device: str = ""
 
 
 class Plane(Protocol):
     """A data plane. Every method raises OSError when the kernel refuses, except `apply`, which answers per change."""
 
     name: str
+    on_path_mtu: Callable[[Tunnel, int], None] | None
+    """Called, from a thread of the plane, when the path MTU of a tunnel was learnt or forgotten (RFC 5213 section 6.9.5)."""
 
     def attach(self, interface: int, kind: PortKind) -> PortState:
         """Let an interface carry packets of the plane from now on."""
@@ -85,6 +89,10 @@ class Plane(Protocol):
     def set_path_mtu(self, tunnel: Tunnel, mtu: int) -> None:
         """The path to a tunnel's far end has this MTU now (RFC 5213 section 6.9.5)."""
 
+    def routes_changed(self) -> None:
+        """Links, neighbours or routes have changed: look next hops up again. The planes notice by themselves; this is for
+        whoever knows earlier."""
+
     def counters(self) -> dict[str, int]:
         """Packets by what became of them, by the names in `COUNTERS`."""
 
@@ -103,6 +111,7 @@ COUNTERS: tuple[str, ...] = (
     "dropped_wrong_inner_source",
     "dropped_bound_to_nothing",
     "dropped_malformed",
+    "dropped_congestion_mark",
     "passed_too_big",
     "passed_hop_limit",
     "passed_no_neighbour",

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plane that is BPF programs on the ports (bpf/halma.bpf.c): the default.
+
+Each port gets the mechanism that suits it, by probing: a tc program by TCX, or on kernels before 6.6 by clsact, and native XDP in
+front of it where the driver has that. What the programs leave to others goes to the tunnel device (`tundevice`): the kernel
+answers what a router answers, and `exceptions` the rest.
+
+Always holds: a binding is in the map before `apply` says 0, and a packet that no program has dealt with is never
+forwarded outside a tunnel.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+import threading
+from collections.abc import Callable, Iterable, Sequence
+
+from halma.engine.api import Bind, Tunnel
+from halma.forwarding import hooks
+from halma.forwarding.bpf import Link
+from halma.forwarding.checks import PREFIX_LENGTH, inner_mtu
+from halma.forwarding.claim import Claim
+from halma.forwarding.exceptions import Exceptions
+from halma.forwarding.loader import OBJECT_DIRECTORY, Collection, ObjectFile
+from halma.forwarding.plane import COUNTERS, Change, PlaneSettings, PortKind, PortState, Side
+from halma.forwarding.rtnetlink import PROTOCOL, Route, RouteNetlink
+from halma.forwarding.tables import Tables, maximum_tunnels
+from halma.forwarding.tundevice import TunDevice
+
+MECHANISMS = ("auto", "xdp", "tcx", "clsact")
+_CONFIGURATION = struct.Struct("=IIII")
+_LOCAL_ROUTING, _POLICY_ROUTING = 1, 2
+_FIRST = bytes(4)
+_DEFAULT_RULES = ((0, 255), (32766, 254))
+
+
+class BpfPlane:
+    """A plane of BPF programs. `mechanism` forces one for all ports, or is `auto`."""
+
+    def __init__(self, settings: PlaneSettings, mechanism: str = "auto") -> None:
+        """Raises OSError when the kernel refuses programs, maps or the tunnel device, and FileNotFoundError when the
+        programs have not been compiled (`make bpf`)."""
+        self.name = "bpf" if mechanism == "auto" else mechanism
+        self.settings = settings
+        self.on_path_mtu: Callable[[Tunnel, int], None] | None = None
+        self._mechanism = mechanism
+        self._generation, self._flags = 1, _LOCAL_ROUTING if settings.local_routing else 0
+        self._lock = threading.Lock()
+        self._ports: dict[int, PortState] = {}
+        self._hooks: dict[int, list[hooks.Hook | Link]] = {}
+        self._notes: list[str] = []
+        self._closed = False
+        with contextlib.ExitStack() as undo:
+            self._netlink = RouteNetlink()
+            undo.callback(self._netlink.close)
+            self._claim = Claim(settings.side.value)
+            undo.callback(self._claim.close)
+            sizes = {"prefixes": settings.maximum_bindings, "tunnels": maximum_tunnels(settings) + 1}
+            self._objects = Collection(ObjectFile(OBJECT_DIRECTORY / "halma.bpf.o"), sizes)
+            undo.callback(self._objects.close)
+            maps = self._objects.maps
+            self._tables = Tables(settings, maps["prefixes"], maps["tunnels"])
+            for address in settings.addresses:
+                maps["locals"].update(address, struct.pack("=I", 1))
+            self._device = TunDevice(settings.device, inner_mtu(settings.path_mtu), self._netlink)
+            undo.callback(self._device.close)
+            self._tcx = mechanism != "clsact" and hooks.probe_tcx(self._role_program("out"), self._device.index)
+            if not self._tcx and mechanism == "tcx":
+                raise OSError(95, "this kernel has no TCX (Linux 6.6)")
+            self._device_hook = hooks.Hook(
+                self._netlink, self._claim, self._device.index, self._role_program("out"), egress=True, tcx=self._tcx
+            )
+            undo.callback(self._device_hook.close)
+            self._look_at_rules()
+            self._write_configuration()
+            if settings.side is Side.ANCHOR:
+                for prefix, length in settings.prefixes:
+                    self._netlink.replace_route(Route(prefix, length, self._device.index))
+            self._exceptions = Exceptions(self)
+            undo.callback(self._exceptions.close)
+            self._undo = undo.pop_all()
+        if not self._tcx and mechanism != "clsact":
+            self._notes.append("this kernel has no TCX (Linux 6.6): BPF filters on clsact are used instead")
+
+    def _role_program(self, what: str) -> hooks.Program:
+        return self._objects.program(f"{self.settings.side.value}_{what}")
+
+    # ---- ports ----
+
+    def attach(self, interface: int, kind: PortKind) -> PortState:
+        """Hook the programs of the port's kind in. Raises OSError."""
+        if interface in self._ports:
+            return self._ports[interface]
+        link = self._netlink.link(interface)
+        if self.settings.side is Side.ANCHOR and kind is PortKind.ACCESS:
+            raise OSError(22, f"{link.name}: an anchor has no access interfaces")
+        removed = hooks.clean_filters(self._netlink, interface)
+        if removed:
+            self._notes.append(f"{link.name}: removed {removed} BPF filters that a daemon which died had left")
+        if kind is PortKind.ACCESS:
+            self._clean_routes(interface)
+        program = f"{self.settings.side.value}_{kind.value}"
+        made: list[hooks.Hook | Link] = []
+        with contextlib.ExitStack() as undo:
+            hook = hooks.Hook(self._netlink, self._claim, interface, self._objects.program(program), egress=False, tcx=self._tcx)
+            undo.callback(hook.close)
+            made.append(hook)
+            mechanism = "tcx" if self._tcx else "clsact"
+            if self._mechanism == "xdp" or (self._mechanism == "auto" and hooks.wants_xdp(link)):
+                try:
+                    xdp = hooks.attach_xdp(self._objects.program(program + "_xdp"), link)
+                except OSError as error:
+                    if self._mechanism == "xdp":
+                        raise
+                    self._notes.append(f"{link.name}: no native XDP ({error.strerror}); {mechanism} is used")
+                else:
+                    undo.callback(xdp.close)
+                    made.append(xdp)
+                    mechanism = "xdp"
+                    number = struct.pack("=I", interface)
+                    self._objects.maps["xdp_ports"].update(number, number)
+                    self._objects.maps["xdp_capable"].update(number, number)
+            undo.pop_all()
+        state = PortState(interface, link.name, kind, mechanism)
+        self._ports[interface], self._hooks[interface] = state, made
+        self.routes_changed()
+        return state
+
+    def detach(self, interface: int) -> None:
+        """Unhook the programs; the interface may have gone."""
+        state = self._ports.pop(interface, None)
+        if state is None:
+            return
+        if state.mechanism == "xdp":
+            number = struct.pack("=I", interface)
+            self._objects.maps["xdp_capable"].delete(number)
+            self._objects.maps["xdp_ports"].delete(number)
+            self.routes_changed()
+        for hook in reversed(self._hooks.pop(interface)):
+            hook.close()
+        if state.kind is PortKind.ACCESS:
+            with contextlib.suppress(OSError):
+                self._clean_routes(interface)
+
+    def _clean_routes(self, interface: int) -> None:
+        for route in self._netlink.our_routes():
+            if route.interface == interface:
+                self._netlink.delete_route(route)
+
+    def ports(self) -> list[PortState]:
+        """The attached interfaces."""
+        return list(self._ports.values())
+
+    # ---- bindings ----
+
+    def apply(self, changes: Sequence[Change]) -> list[int]:
+        """One or two map system calls for the whole batch; at a gateway a route for each new prefix as well."""
+        if self.settings.side is Side.ANCHOR:
+            return self._tables.apply(changes)
+        return self._apply_at_gateway(changes)
+
+    def _apply_at_gateway(self, changes: Sequence[Change]) -> list[int]:
+        """The prefix is routed to its access interface before the programs use it: for what the stack itself sends."""
+        routed: dict[int, int] = {}
+        for index, change in enumerate(changes):
+            if isinstance(change, Bind) and change.access and change.prefix_length == PREFIX_LENGTH and len(change.prefix) == 16:
+                try:
+                    self._netlink.replace_route(Route(change.prefix, PREFIX_LENGTH, change.access))
+                except OSError as error:
+                    routed[index] = error.errno or 5
+        if not routed:
+            answers = self._tables.apply(changes)
+        else:
+            fine = [index for index in range(len(changes)) if index not in routed]
+            outcome = dict(zip(fine, self._tables.apply([changes[index] for index in fine]), strict=True))
+            answers = [routed.get(index, outcome.get(index, 0)) for index in range(len(changes))]
+        for change in changes:
+            if len(change.prefix) == 16 and self._tables.record_of(change.prefix) is None:
+                with contextlib.suppress(OSError):
+                    self._netlink.delete_route(Route(change.prefix, change.prefix_length, 0))
+        return answers
+
+    def bindings(self) -> Iterable[tuple[bytes, int, Tunnel | None]]:
+        """Read back from the maps."""
+        return self._tables.read_back()
+
+    def tunnels(self) -> dict[Tunnel, int]:
+        """The tunnels in use and how many bindings share each."""
+        return {tunnel: record.users for tunnel, record in self._tables.tunnels().items()}
+
+    def map_bytes(self) -> int:
+        """The memory that the kernel accounts to the maps."""
+        return sum(made.locked_bytes() for made in self._objects.maps.values())
+
+    # ---- routes, MTU, counters ----
+
+    def set_path_mtu(self, tunnel: Tunnel, mtu: int) -> None:
+        """Takes effect with the next packet."""
+        with self._lock:
+            self._tables.set_path_mtu(tunnel, mtu)
+
+    def routes_changed(self) -> None:
+        """Every remembered next hop is looked up again at its next use."""
+        with self._lock:
+            self._generation = self._generation % 0xFFFFFFFF + 1
+            self._write_configuration()
+
+    def rules_changed(self) -> None:
+        """Routing rules have changed: see whether next hops may be remembered by destination."""
+        self._look_at_rules()
+        self.routes_changed()
+
+    def _look_at_rules(self) -> None:
+        with contextlib.suppress(OSError):
+            foreign = [rule for owner, rule in self._netlink_for_rules() if owner != PROTOCOL]
+            selective = any((rule.priority, rule.table) not in _DEFAULT_RULES for rule in foreign)
+            self._flags = (self._flags & ~_POLICY_ROUTING) | (_POLICY_ROUTING if selective else 0)
+
+    def _netlink_for_rules(self) -> list[tuple[int, object]]:
+        with contextlib.closing(RouteNetlink()) as netlink:
+            return list(netlink.rules())
+
+    def _write_configuration(self) -> None:
+        entry = _CONFIGURATION.pack(self._generation, self._flags, self._device.index, 0)
+        self._objects.maps["configurations"].update(_FIRST, entry)
+
+    def counters(self) -> dict[str, int]:
+        """Summed over the processors, and with what user space has counted."""
+        found = {}
+        for index, name in enumerate(COUNTERS):
+            raw = self._objects.maps["counters"].lookup(struct.pack("=I", index)) or b""
+            found[name] = sum(struct.unpack(f"={len(raw) // 8}Q", raw))
+        for name, packets in self._exceptions.counters.items():
+            found[name] += packets
+        return found
+
+    def notes(self) -> list[str]:
+        """What was found missing and what is used instead."""
+        return [*self._notes, *self._exceptions.notes()]
+
+    def close(self) -> None:
+        """Unhook everything, remove routes and the tunnel device."""
+        if self._closed:
+            return
+        self._closed = True
+        for interface in list(self._ports):
+            self.detach(interface)
+        self._undo.close()

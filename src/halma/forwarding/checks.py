@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every plane refuses before it touches the kernel.
+
+Always holds: the answer depends on the change and the settings alone, so all planes give the same.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from halma.engine.api import Bind
+from halma.forwarding.plane import Change, PlaneSettings, Side
+
+PREFIX_LENGTH = 64
+"""The length of every home network prefix here: hosts configure their addresses by SLAAC (RFC 4862)."""
+
+MINIMUM_MTU = 1280
+"""RFC 8200 section 5."""
+
+ENCAPSULATION_OVERHEAD = 40
+"""The outer IPv6 header (RFC 2473 section 6.7)."""
+
+_ZEROS = bytes(8)
+
+
+def refusal(change: Change, settings: PlaneSettings) -> int:
+    """0, or the errno that the change is refused with: EOPNOTSUPP for a prefix that is not a /64; EINVAL for one that has bits
+    behind its length, is link-local or multicast, or (a gateway's Bind) names no access interface."""
+    prefix = change.prefix
+    if change.prefix_length != PREFIX_LENGTH:
+        return errno.EOPNOTSUPP
+    if len(prefix) != 16 or prefix[8:] != _ZEROS or prefix[0] in (0x00, 0xFE, 0xFF):
+        return errno.EINVAL
+    if isinstance(change, Bind):
+        if settings.side is Side.GATEWAY and not change.access:
+            return errno.EINVAL
+        if change.tunnel is not None and (len(change.tunnel.local) != 16 or len(change.tunnel.remote) != 16):
+            return errno.EINVAL
+    return 0
+
+
+def inner_mtu(path_mtu: int) -> int:
+    """The MTU of a tunnel: 40 less than its path's, and never under 1280, for smaller paths are fragmented outside the tunnel
+    packet (RFC 2473 sections 6.7 and 7.1)."""
+    return max(MINIMUM_MTU, path_mtu - ENCAPSULATION_OVERHEAD)

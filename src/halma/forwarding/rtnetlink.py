@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The few rtnetlink requests that the planes make, on one socket: links, routes, rules, and BPF filters on clsact.
+
+Always holds: every request waits for the kernel's answer, and a refusal is raised as OSError with the kernel's errno.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import struct
+from collections.abc import Iterator, Sequence
+
+from halma.value import value
+
+_ERROR, _DONE = 2, 3
+_REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
+CREATE, EXCLUSIVE, REPLACE = 0x400, 0x200, 0x100
+_NEW_LINK, _GET_LINK = 16, 18
+_NEW_ROUTE, _DELETE_ROUTE, _GET_ROUTE = 24, 25, 26
+_NEW_RULE, _DELETE_RULE, _GET_RULE = 32, 33, 34
+_NEW_QDISC, _DELETE_QDISC = 36, 37
+_NEW_FILTER, _DELETE_FILTER, _GET_FILTER = 44, 45, 46
+
+_GROUPS = (1, 3, 9, 11, 19)  # link, neigh, ipv6-ifaddr, ipv6-route, ipv6-rule
+_NETLINK_ADD_MEMBERSHIP = 1
+
+_NESTED = 0x8000
+_IFF_UP = 1
+_ADDRESS_GENERATION_NONE = 1
+_CLSACT_HANDLE, _CLSACT_PARENT = 0xFFFF0000, 0xFFFFFFF1
+INGRESS, EGRESS = 0xFFFFFFF2, 0xFFFFFFF3
+
+MAIN_TABLE = 254
+PROTOCOL = 213
+"""The routing protocol number on our routes (`ip route` shows it), so that they can be told from others'."""
+
+
+def _attribute(kind: int, data: bytes) -> bytes:
+    return struct.pack("=HH", len(data) + 4, kind) + data + bytes(-len(data) % 4)
+
+
+def _attributes(data: bytes) -> dict[int, bytes]:
+    found, offset = {}, 0
+    while offset + 4 <= len(data):
+        length, kind = struct.unpack_from("=HH", data, offset)
+        if length < 4:
+            break
+        found[kind & 0x3FFF] = data[offset + 4 : offset + length]
+        offset += (length + 3) & ~3
+    return found
+
+
+@value
+class LinkInformation:
+    """An interface. `kind` is the kernel's word for a virtual one (`veth`, `tun`), else empty."""
+
+    index: int
+    name: str
+    mtu: int
+    kind: str
+    up: bool
+
+
+@value
+class Filter:
+    """A BPF filter on clsact, as the kernel lists it."""
+
+    parent: int
+    priority: int
+    protocol: int
+    name: str
+
+
+@value
+class Route:
+    """An IPv6 route. `interface` 0 is none; `metric` 0 lets the kernel choose."""
+
+    prefix: bytes
+    length: int
+    interface: int
+    table: int = MAIN_TABLE
+    metric: int = 0
+    encapsulation: bytes = b""
+    encapsulation_type: int = 0
+    gateway: bytes = b""
+
+
+@value
+class Rule:
+    """An IPv6 routing rule. `action` is 1 (look `table` up) or 6 (drop silently)."""
+
+    priority: int
+    table: int = 0
+    source: bytes = b""
+    source_length: int = 0
+    interface_name: str = ""
+    action: int = 1
+
+
+class RouteNetlink:
+    """A netlink socket of the network namespace in which it was made."""
+
+    def __init__(self) -> None:
+        """Raises OSError."""
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        self._socket.bind((0, 0))
+        self._sequence = 0
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def _request(self, kind: int, flags: int, body: bytes) -> list[tuple[int, bytes]]:
+        """Send one request and collect its answers (message type, body)."""
+        self._sequence += 1
+        header = struct.pack("=IHHII", 16 + len(body), kind, _REQUEST | flags, self._sequence, 0)
+        self._socket.send(header + body)
+        answers: list[tuple[int, bytes]] = []
+        while True:
+            data, offset = self._socket.recv(1 << 18), 0
+            while offset + 16 <= len(data):
+                length, answer, _, sequence, _ = struct.unpack_from("=IHHII", data, offset)
+                content = data[offset + 16 : offset + length]
+                offset += (length + 3) & ~3
+                if sequence != self._sequence:
+                    continue
+                if answer == _ERROR:
+                    number = -struct.unpack_from("=i", content)[0]
+                    if number:
+                        raise OSError(number, os.strerror(number))
+                    return answers
+                if answer == _DONE:
+                    return answers
+                answers.append((answer, content))
+
+    # ---- links ----
+
+    def link(self, interface: int) -> LinkInformation:
+        """Raises OSError (ENODEV) when there is none."""
+        answers = self._request(_GET_LINK, _ACK, struct.pack("=BxHiII", 0, 0, interface, 0, 0))
+        for _, content in answers:
+            found = _attributes(content[16:])
+            flags = struct.unpack_from("=I", content, 8)[0]
+            kind = _attributes(found.get(18, b"")).get(1, b"").rstrip(b"\0").decode()
+            name = found[3].rstrip(b"\0").decode()
+            return LinkInformation(interface, name, struct.unpack("=I", found[4])[0], kind, bool(flags & _IFF_UP))
+        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+
+    def set_up(self, interface: int, mtu: int) -> None:
+        """Bring an interface up with an MTU, and without addresses of its own making."""
+        generation = _attribute(8 | _NESTED, struct.pack("=B", _ADDRESS_GENERATION_NONE))
+        families = _attribute(26 | _NESTED, _attribute(socket.AF_INET6 | _NESTED, generation))
+        with contextlib.suppress(OSError):
+            self._request(_NEW_LINK, _ACK, struct.pack("=BxHiII", 0, 0, interface, 0, 0) + families)
+        body = struct.pack("=BxHiII", 0, 0, interface, _IFF_UP, _IFF_UP) + _attribute(4, struct.pack("=I", mtu))
+        self._request(_NEW_LINK, _ACK, body)
+
+    # ---- routes and rules ----
+
+    def _route(self, kind: int, flags: int, route: Route) -> None:
+        body = struct.pack("=8BI", socket.AF_INET6, route.length, 0, 0, min(route.table, 252), PROTOCOL, 0, 1, 0)
+        body += _attribute(1, route.prefix) if route.length else b""
+        body += _attribute(15, struct.pack("=I", route.table))
+        body += _attribute(4, struct.pack("=I", route.interface)) if route.interface else b""
+        body += _attribute(5, route.gateway) if route.gateway else b""
+        body += _attribute(6, struct.pack("=I", route.metric)) if route.metric else b""
+        if route.encapsulation:
+            body += _attribute(22 | _NESTED, route.encapsulation) + _attribute(21, struct.pack("=H", route.encapsulation_type))
+        self._request(kind, _ACK | flags, body)
+
+    def replace_route(self, route: Route) -> None:
+        """Add the route, or put it in the place of one to the same prefix."""
+        self._route(_NEW_ROUTE, CREATE | REPLACE, route)
+
+    def delete_route(self, route: Route) -> None:
+        """Remove a route; one that has gone already is no error."""
+        try:
+            self._route(_DELETE_ROUTE, 0, route)
+        except OSError as error:
+            if error.errno not in (errno.ESRCH, errno.ENODEV):
+                raise
+
+    def our_routes(self) -> list[Route]:
+        """The IPv6 routes, in any table, that carry our protocol number."""
+        found = []
+        for _, content in self._request(_GET_ROUTE, _DUMP, struct.pack("=8BI", socket.AF_INET6, *[0] * 7, 0)):
+            length, table, protocol = content[1], content[4], content[5]
+            parts = _attributes(content[12:])
+            if protocol == PROTOCOL:
+                interface = struct.unpack("=I", parts[4])[0] if 4 in parts else 0
+                table = struct.unpack("=I", parts[15])[0] if 15 in parts else table
+                metric = struct.unpack("=I", parts[6])[0] if 6 in parts else 0
+                found.append(Route(parts.get(1, bytes(16)), length, interface, table, metric))
+        return found
+
+    def route_mtu(self, destination: bytes) -> int:
+        """The MTU of the way to an address, as the kernel would route it. Raises OSError when there is no way."""
+        body = struct.pack("=8BI", socket.AF_INET6, 128, 0, 0, 0, 0, 0, 0, 0) + _attribute(1, destination)
+        for _, content in self._request(_GET_ROUTE, _ACK, body):
+            parts = _attributes(content[12:])
+            metrics = _attributes(parts.get(8, b""))
+            if 2 in metrics and struct.unpack("=I", metrics[2])[0]:
+                return int(struct.unpack("=I", metrics[2])[0])
+            return self.link(struct.unpack("=I", parts[4])[0]).mtu
+        raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
+
+    def _rule(self, kind: int, flags: int, rule: Rule) -> None:
+        body = struct.pack("=8BI", socket.AF_INET6, 0, rule.source_length, 0, min(rule.table, 252), 0, 0, rule.action, 0)
+        body += _attribute(6, struct.pack("=I", rule.priority))
+        body += _attribute(15, struct.pack("=I", rule.table)) if rule.table else b""
+        body += _attribute(2, rule.source) if rule.source_length else b""
+        body += _attribute(3, rule.interface_name.encode() + b"\0") if rule.interface_name else b""
+        body += _attribute(21, struct.pack("=B", PROTOCOL))
+        self._request(kind, _ACK | flags, body)
+
+    def add_rule(self, rule: Rule) -> None:
+        """Add a rule; one that is there already is no error."""
+        with contextlib.suppress(FileExistsError):
+            self._rule(_NEW_RULE, CREATE | EXCLUSIVE, rule)
+
+    def delete_rule(self, rule: Rule) -> None:
+        """Remove a rule; one that has gone already is no error."""
+        with contextlib.suppress(FileNotFoundError):
+            self._rule(_DELETE_RULE, 0, rule)
+
+    def rules(self) -> list[tuple[int, Rule]]:
+        """All IPv6 routing rules with the protocol number that they carry."""
+        found = []
+        for _, content in self._request(_GET_RULE, _DUMP, struct.pack("=8BI", socket.AF_INET6, *[0] * 7, 0)):
+            parts = _attributes(content[12:])
+            protocol = parts[21][0] if 21 in parts else 0
+            priority = struct.unpack("=I", parts[6])[0] if 6 in parts else 0
+            table = struct.unpack("=I", parts[15])[0] if 15 in parts else content[4]
+            name = parts.get(3, b"").rstrip(b"\0").decode()
+            found.append((protocol, Rule(priority, table, parts.get(2, b""), content[2], name, content[7])))
+        return found
+
+    # ---- BPF filters ----
+
+    def add_clsact(self, interface: int) -> bool:
+        """Give an interface its clsact qdisc; False when it had one."""
+        body = struct.pack("=BxxxiIII", 0, interface, _CLSACT_HANDLE, _CLSACT_PARENT, 0) + _attribute(1, b"clsact\0")
+        try:
+            self._request(_NEW_QDISC, _ACK | CREATE | EXCLUSIVE, body)
+        except FileExistsError:
+            return False
+        return True
+
+    def delete_clsact(self, interface: int) -> None:
+        """Take the clsact qdisc away with all that is on it."""
+        body = struct.pack("=BxxxiIII", 0, interface, _CLSACT_HANDLE, _CLSACT_PARENT, 0) + _attribute(1, b"clsact\0")
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            self._request(_DELETE_QDISC, _ACK, body)
+
+    def add_filter(self, interface: int, parent: int, priority: int, program: int, name: str) -> None:
+        """Hook a program in (`program` its descriptor) for IPv6 packets, direct action."""
+        options = _attribute(6, struct.pack("=I", program)) + _attribute(7, name.encode() + b"\0") + _attribute(8, struct.pack("=I", 1))
+        information = (priority << 16) | socket.htons(0x86DD)
+        body = struct.pack("=BxxxiIII", 0, interface, 1, parent, information)
+        body += _attribute(1, b"bpf\0") + _attribute(2 | _NESTED, options)
+        self._request(_NEW_FILTER, _ACK | CREATE | EXCLUSIVE, body)
+
+    def delete_filter(self, interface: int, parent: int, priority: int) -> None:
+        """Unhook what `add_filter` hooked in; nothing there is no error."""
+        body = struct.pack("=BxxxiIII", 0, interface, 0, parent, (priority << 16) | socket.htons(0x86DD))
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            self._request(_DELETE_FILTER, _ACK, body)
+
+    def filters(self, interface: int, parents: Sequence[int] = (INGRESS, EGRESS)) -> Iterator[Filter]:
+        """All filters on an interface's clsact, of any kind (`name` is empty for those that are not BPF)."""
+        for parent in parents:
+            try:
+                answers = self._request(_GET_FILTER, _DUMP, struct.pack("=BxxxiIII", 0, interface, 0, parent, 0))
+            except (FileNotFoundError, ProcessLookupError, ValueError):
+                continue
+            except OSError as error:
+                if error.errno in (errno.EINVAL, errno.ENODEV):
+                    continue
+                raise
+            for _, content in answers:
+                information = struct.unpack_from("=I", content, 16)[0]
+                options = _attributes(_attributes(content[20:]).get(2, b""))
+                name = options.get(7, b"").rstrip(b"\0").decode(errors="replace")
+                yield Filter(parent, information >> 16, socket.ntohs(information & 0xFFFF), name)
+
+
+def change_listener() -> socket.socket:
+    """A socket that becomes readable when links, neighbours, addresses, routes or rules of IPv6 change."""
+    listener = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
+    listener.bind((0, 0))
+    for group in _GROUPS:
+        listener.setsockopt(270, _NETLINK_ADD_MEMBERSHIP, group)  # SOL_NETLINK
+    return listener
