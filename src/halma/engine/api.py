@@ -15,9 +15,9 @@ from enum import IntEnum
 from string import Formatter
 from typing import Protocol
 
+from halma.text import show_address, show_identifier
 from halma.value import value
 from halma.wire import DecodeError, Message
-from halma.wire.address import format_address
 
 
 @value
@@ -157,14 +157,12 @@ class _Sentence(Formatter):
 
     def format_field(self, value: object, format_spec: str) -> str:
         if format_spec == "address" and isinstance(value, bytes):
-            return format_address(value)
+            return show_address(value)
         if format_spec == "node" and isinstance(value, bytes):
-            return repr(value[:NODE_TEXT].decode("ascii", "backslashreplace")) + ("..." if len(value) > NODE_TEXT else "")
+            return show_identifier(value)
         return str(super().format_field(value, format_spec))
 
 
-NODE_TEXT = 64
-"""How much of a node identifier is shown to people."""
 _SENTENCE = _Sentence()
 
 

@@ -50,21 +50,21 @@ RETRY_DELAY = 10.0
 NAI = int(MobileNodeIdentifierSubtype.NAI)
 
 REFUSALS = {
-    Status.REASON_UNSPECIFIED: "node {1:node}: malformed request, or the data plane failed",
-    Status.ADMINISTRATIVELY_PROHIBITED: "the session of node {1:node} is being revoked",
-    Status.INSUFFICIENT_RESOURCES: "no room or no prefix left for node {1:node}",
-    Status.SEQUENCE_NUMBER_OUT_OF_WINDOW: "node {1:node}: sequence number not newer than the last one",
-    Status.PROXY_REG_NOT_ENABLED: "node {1:node} is not entitled to proxy mobility",
-    Status.NOT_LMA_FOR_THIS_MOBILE_NODE: "node {1:node} is not served here",
-    Status.MAG_NOT_AUTHORIZED_FOR_PROXY_REG: "node {1:node} may not attach there",
-    Status.NOT_AUTHORIZED_FOR_HOME_NETWORK_PREFIX: "node {1:node} may not use a prefix that was asked for",
-    Status.TIMESTAMP_MISMATCH: "node {1:node}: timestamp outside the validity window; are the clocks in step?",
-    Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED: "node {1:node}: timestamp older than one already accepted",
-    Status.MISSING_HOME_NETWORK_PREFIX_OPTION: "node {1:node}: no Home Network Prefix option",
-    Status.BCE_PBU_PREFIX_SET_DO_NOT_MATCH: "node {1:node}: other prefixes than those of its session",
+    Status.REASON_UNSPECIFIED: "node '{1:node}': malformed request, or the data plane failed",
+    Status.ADMINISTRATIVELY_PROHIBITED: "the session of node '{1:node}' is being revoked",
+    Status.INSUFFICIENT_RESOURCES: "no room or no prefix left for node '{1:node}'",
+    Status.SEQUENCE_NUMBER_OUT_OF_WINDOW: "node '{1:node}': sequence number not newer than the last one",
+    Status.PROXY_REG_NOT_ENABLED: "node '{1:node}' is not entitled to proxy mobility",
+    Status.NOT_LMA_FOR_THIS_MOBILE_NODE: "node '{1:node}' is not served here",
+    Status.MAG_NOT_AUTHORIZED_FOR_PROXY_REG: "node '{1:node}' may not attach there",
+    Status.NOT_AUTHORIZED_FOR_HOME_NETWORK_PREFIX: "node '{1:node}' may not use a prefix that was asked for",
+    Status.TIMESTAMP_MISMATCH: "node '{1:node}': timestamp outside the validity window; are the clocks in step?",
+    Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED: "node '{1:node}': timestamp older than one already accepted",
+    Status.MISSING_HOME_NETWORK_PREFIX_OPTION: "node '{1:node}': no Home Network Prefix option",
+    Status.BCE_PBU_PREFIX_SET_DO_NOT_MATCH: "node '{1:node}': other prefixes than those of its session",
     Status.MISSING_MN_IDENTIFIER_OPTION: "no Mobile Node Identifier option",
-    Status.MISSING_HANDOFF_INDICATOR_OPTION: "node {1:node}: no Handoff Indicator option",
-    Status.MISSING_ACCESS_TECH_TYPE_OPTION: "node {1:node}: no Access Technology Type option",
+    Status.MISSING_HANDOFF_INDICATOR_OPTION: "node '{1:node}': no Handoff Indicator option",
+    Status.MISSING_ACCESS_TECH_TYPE_OPTION: "node '{1:node}': no Access Technology Type option",
 }
 """Why, for people: every status that is ever given. Fields: the gateway's address, the node."""
 
@@ -309,10 +309,10 @@ class LocalMobilityAnchor:
             assert change.request is not None and change.tunnel is not None  # noqa: PT018
             if change.purpose is Purpose.CREATE:
                 self.counters["proxy_bindings_created"] += 1
-                reason, text = "created", "node {:node} attached at {:address}"
+                reason, text = "created", "node '{:node}' attached at {:address}"
             else:
                 self.counters["proxy_bindings_handed_over"] += 1
-                reason, text = "handed_over", "node {:node} handed over to {:address}"
+                reason, text = "handed_over", "node '{:node}' handed over to {:address}"
                 self._move(binding, change.tunnel, change.request.source, now)
             binding.since = now.monotonic
             details = (binding.node.identifier, binding.tunnel.remote)
@@ -328,7 +328,7 @@ class LocalMobilityAnchor:
     def _failed(self, change: Change, now: Now) -> list[Effect]:
         self.counters["forwarding_failures"] += 1
         binding = change.binding
-        text = "the data plane refused to {} the prefixes of node {:node}: {}"
+        text = "the data plane refused to {} the prefixes of node '{:node}': {}"
         what = (change.purpose.value, binding.node.identifier, errno.errorcode.get(change.error, str(change.error)))
         effects: list[Effect] = [Report(Severity.ERROR, "forwarding_failed", text, binding.gateway, what)]
         if change.request is not None:
@@ -453,7 +453,7 @@ class LocalMobilityAnchor:
             else:
                 if key.state is BindingState.REGISTERED:
                     self.counters["proxy_bindings_expired"] += 1
-                    text = "the registration of node {:node} at {:address} has expired"
+                    text = "the registration of node '{:node}' at {:address} has expired"
                     details = (key.node.identifier, key.tunnel.remote)
                     effects.append(Report(Severity.INFO, "expired", text, key.gateway, details))
                 effects += self.delete(key)

@@ -114,7 +114,7 @@ class ProxyRevocation:
         self.counters["revocations_sent"] += 1
         binding.state = BindingState.REVOKING
         self._anchor.deadlines.stop(binding)
-        text = "revoking the session of node {:node} at {:address}"
+        text = "revoking the session of node '{:node}' at {:address}"
         report = Report(Severity.INFO, "revoking", text, binding.gateway, (binding.node.identifier, binding.gateway))
         return [*self._anchor.changes.bind(Purpose.BLOCK, binding, None), indication, report]
 

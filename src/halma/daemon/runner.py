@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one place where an engine meets the world: messages and time in, effects out, in batches.
+
+A wake-up of the signalling socket takes a batch of messages, gives each to the engine, writes all bindings that come of it to
+the data plane at once, tells the engine how that went, and sends all answers at once. Effects that only one role has are
+carried out by functions that the role's daemon hands in.
+
+Always holds: effects are carried out in their order, save that messages leave last; an exception inside the engine is logged
+with its event, counted, and ends there; one timer is set, at the engine's next deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from halma.engine.api import (
+    Answer,
+    Bind,
+    ForwardingDone,
+    MalformedReceived,
+    MessageReceived,
+    Now,
+    Report,
+    Send,
+    SendParameterProblem,
+    Unbind,
+)
+from halma.forwarding.plane import Change, Plane
+from halma.netio.icmp import IcmpSocket
+from halma.netio.mobility import MOBILITY_HEADER, MobilitySocket
+from halma.wire import DecodeError, decode, encode
+from halma.wire.icmpv6 import ParameterProblem, encode_icmpv6
+from halma.wire.ipv6 import Packet, build_packet
+
+BATCHES = 4
+"""Batches that are taken in a row before the event loop has its turn."""
+LONGEST_EVENT = 500
+"""Characters of an event that are logged with an exception."""
+IPV6_HEADER = 40
+"""Octets of an IPv6 header."""
+INVOKING = 1232
+"""Octets of the packet that caused an ICMPv6 error which fit beside the error in 1280 (RFC 4443 section 2.4 c)."""
+
+log = logging.getLogger("halma.runner")
+
+
+class RunnableEngine(Protocol):
+    """What the runner needs of an engine; its events and effects are wider than `engine.api` names."""
+
+    def handle(self, event: Any, now: Now) -> list[Any]: ...
+    def handle_timeout(self, now: Now) -> list[Any]: ...
+    def next_deadline(self) -> float | None: ...
+
+
+class Runner:
+    """Runs an engine on an asyncio loop. `report` takes the engine's reports; `handlers` carry out the effects of one role, by
+    their type, and give events that come of it at once."""
+
+    def __init__(
+        self,
+        engine: RunnableEngine,
+        plane: Plane,
+        report: Callable[[Report], None],
+        handlers: Mapping[type, Callable[[Any], Iterable[Any]]] | None = None,
+    ) -> None:
+        self.counters = {
+            "messages_received": 0,
+            "messages_sent": 0,
+            "send_errors": 0,
+            "engine_faults": 0,
+        }
+        self._engine = engine
+        self._plane = plane
+        self._report = report
+        self._handlers = dict(handlers or {})
+        self._socket = MobilitySocket()
+        self._icmp = IcmpSocket()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at: float | None = None
+        self._ops = itertools.count(1)
+        self._asked: dict[int, asyncio.Future[dict[str, object]]] = {}
+
+    # ---- from outside -----------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to listen; call on the event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._socket.fileno(), self._readable)
+        self._arm()
+
+    def close(self) -> None:
+        """Stop listening and give the sockets back."""
+        if self._loop is not None:
+            self._loop.remove_reader(self._socket.fileno())
+        if self._timer is not None:
+            self._timer.cancel()
+        for future in self._asked.values():
+            future.cancel()
+        self._socket.close()
+        self._icmp.close()
+
+    def post(self, *events: Any) -> None:
+        """Something has happened: give it to the engine and carry out what comes of it."""
+        now = self.now()
+        effects: list[Any] = []
+        for event in events:
+            effects += self._handle(event, now)
+        self._carry_out(effects, now)
+        self._arm()
+
+    async def ask(self, event: Callable[[int], Any]) -> dict[str, object]:
+        """Post the event that is made with an op, and wait for its `Answer`."""
+        op = next(self._ops)
+        future: asyncio.Future[dict[str, object]] = asyncio.get_running_loop().create_future()
+        self._asked[op] = future
+        try:
+            self.post(event(op))
+            return await future
+        finally:
+            self._asked.pop(op, None)
+
+    def describe_counters(self) -> dict[str, int]:
+        """What the runner itself has counted."""
+        return {**self.counters, "dropped_by_kernel": self._socket.drops()}
+
+    @staticmethod
+    def now() -> Now:
+        """The time, read once for everything that happens in one go."""
+        return Now(time.monotonic(), time.time())
+
+    # ---- messages in --------------------------------------------------------------------------------------------------
+
+    def _readable(self) -> None:
+        for _ in range(BATCHES):
+            try:
+                batch = self._socket.receive()
+            except OSError as error:  # such as ENETDOWN of an interface that went: the socket itself is still good
+                log.warning("cannot receive messages: %s", error.strerror)
+                break
+            if not batch:
+                break
+            self._take(batch)
+        self._arm()
+
+    def _take(self, batch: list[tuple[bytes, bytes, bytes]]) -> None:
+        now = self.now()
+        self.counters["messages_received"] += len(batch)
+        effects: list[Any] = []
+        for source, destination, data in batch:
+            event: MessageReceived | MalformedReceived
+            try:
+                event = MessageReceived(source, destination, decode(data, source, destination))
+            except DecodeError as error:
+                event = MalformedReceived(source, destination, error, data)
+            effects += self._handle(event, now)
+        self._carry_out(effects, now)
+
+    def _handle(self, event: Any, now: Now) -> list[Any]:
+        try:
+            return self._engine.handle(event, now)
+        except Exception:
+            self._fault(event)
+            return []
+
+    def _fault(self, event: object) -> None:
+        self.counters["engine_faults"] += 1
+        log.exception("a bug: the engine failed on %s", repr(event)[:LONGEST_EVENT])
+
+    # ---- time -----------------------------------------------------------------------------------------------------------
+
+    def _arm(self) -> None:
+        """Set the one timer to the engine's next deadline."""
+        deadline = self._engine.next_deadline()
+        if deadline == self._timer_at or self._loop is None:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = deadline
+        self._timer = None if deadline is None else self._loop.call_at(deadline, self._due)
+
+    def _due(self) -> None:
+        self._timer = self._timer_at = None
+        now = self.now()
+        try:
+            effects = self._engine.handle_timeout(now)
+        except Exception:
+            self._fault("a timeout")
+            effects = []
+        self._carry_out(effects, now)
+        self._arm()
+
+    # ---- effects out ------------------------------------------------------------------------------------------------------
+
+    def _carry_out(self, effects: list[Any], now: Now) -> None:
+        outbox: list[tuple[bytes, bytes, bytes]] = []
+        while effects:
+            changes: list[Change] = []
+            follow: list[Any] = []
+            for effect in effects:
+                if isinstance(effect, Send):
+                    outbox.append(
+                        (effect.source, effect.destination, encode(effect.message, effect.source, effect.destination))
+                    )
+                elif isinstance(effect, (Bind, Unbind)):
+                    changes.append(effect)
+                elif isinstance(effect, Report):
+                    self._report(effect)
+                elif isinstance(effect, Answer):
+                    future = self._asked.get(effect.op)
+                    if future is not None and not future.done():
+                        future.set_result(effect.result)
+                elif isinstance(effect, SendParameterProblem):
+                    self._parameter_problem(effect)
+                else:
+                    follow += self._apply(changes, now)
+                    changes = []
+                    for event in self._handlers[type(effect)](effect):
+                        follow += self._handle(event, now)
+            effects = follow + self._apply(changes, now)
+        if outbox:
+            self._transmit(outbox)
+
+    def _apply(self, changes: list[Change], now: Now) -> list[Any]:
+        """Write all changes to the data plane at once; what the engine makes of the outcomes."""
+        effects: list[Any] = []
+        if changes:
+            for change, error in zip(changes, self._plane.apply(changes), strict=True):
+                effects += self._handle(ForwardingDone(change.op, error), now)
+        return effects
+
+    def _transmit(self, outbox: list[tuple[bytes, bytes, bytes]]) -> None:
+        refused = self._socket.send(outbox)
+        self.counters["messages_sent"] += len(outbox) - len(refused)
+        self.counters["send_errors"] += len(refused)
+
+    def _parameter_problem(self, effect: SendParameterProblem) -> None:
+        """The packet is told back as far as it is known: it came with no extension headers that we saw."""
+        packet = build_packet(Packet(effect.destination, effect.source, MOBILITY_HEADER, effect.data))[:INVOKING]
+        problem = ParameterProblem(0, IPV6_HEADER + effect.pointer, packet)
+        self._icmp.send(effect.source, effect.destination, encode_icmpv6(problem, effect.source, effect.destination))
