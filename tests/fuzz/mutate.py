@@ -2,11 +2,11 @@
 """Mutation fuzzing of every decoder: `python -m tests.fuzz.mutate --count 1000000 --seed 7`.
 
 Messages of every declared type, with every declared option, are damaged in the ways that networks and attackers damage them
-(bits, octets, lengths, pieces cut out, doubled or exchanged) and decoded again, most of them with the checksum made right so that
-it is not the checksum that stops them.
+(bits, octets, lengths, pieces cut out, doubled or exchanged) and decoded again, most of them with the checksum made right so
+that it is not the checksum that stops them.
 
-Always holds: the same seed makes the same mutations; anything raised but `DecodeError` ends the run with the octets that did it,
-as does a message that decodes but cannot be encoded, or does not decode to itself after that.
+Always holds: the same seed makes the same mutations; anything raised but `DecodeError` ends the run with the octets that did
+it, as does a message that decodes but cannot be encoded, or does not decode to itself after that.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ from halma.wire.options import (
     AccessTechnologyType,
     AlternateCareOfAddress,
     AlternateIpv4CareOfAddress,
-    AnchorControlledGatewayParameters,
+    LmaControlledMagParameters,
     BindingAuthorizationData,
     BindingRefreshAdvice,
     BindingReRegistrationControl,
@@ -150,7 +150,7 @@ OPTIONS: tuple[Option, ...] = (
         )
     ),
     DelegatedMobileNetworkPrefix(0, 56, PREFIX),
-    AnchorControlledGatewayParameters((BindingReRegistrationControl(10, 1, 32), HeartbeatControl(60, 3, 3))),
+    LmaControlledMagParameters((BindingReRegistrationControl(10, 1, 32), HeartbeatControl(60, 3, 3))),
 )
 
 PROXY_OPTIONS: tuple[Option, ...] = (

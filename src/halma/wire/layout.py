@@ -8,7 +8,7 @@ A layout has words, which the fields of the declared class take in order:
     3x          3 reserved octets: zero when sent, ignored when received, no field of the class
     {6,1,x9}    an integer split into bit fields from the left, here 6 bits, 1 bit and 9 reserved bits
     p           octets preceded by one octet with their number; such words come last
-    *           the rest: any number of octets; *0|4 only that many; *4| that many or more
+    *           the rest: any number of octets; *0/4 only that many; *4+ that many or more
 
 Always holds: generated code reads nothing outside the bounds it was given; its source comes from declarations of this
 package alone, never from outside.
@@ -24,7 +24,7 @@ from typing import Any
 from halma.wire.errors import DecodeError, DecodeReason, EncodeError
 
 _WORD = re.compile(
-    r"\{(?P<bits>[x\d,]+)\}|(?P<count>\d*)(?P<code>[xBHIQs])(?:&(?P<mask>[0-9a-f]+))?|(?P<string>p)|\*(?P<sizes>[\d|]*)"
+    r"\{(?P<bits>[x\d,]+)\}|(?P<count>\d*)(?P<code>[xBHIQs])(?:&(?P<mask>[0-9a-f]+))?|(?P<string>p)|\*(?P<sizes>[\d/+]*)"
 )
 _WIDTH = {8: "B", 16: "H", 32: "I", 64: "Q"}
 
@@ -75,16 +75,16 @@ class Layout:
     @property
     def minimum(self) -> int:
         """The least number of octets that the layout stands for."""
-        smallest = min(int(size) for size in self.sizes.split("|") if size) if self.sizes else 0
+        smallest = min(int(size) for size in re.split("[/+]", self.sizes) if size) if self.sizes else 0
         return self.size + len(self.strings) + smallest
 
     def size_test(self, length: str, fixed: int) -> str:
         """An expression that is true when a rest of `length - fixed` octets is not allowed; empty when all are."""
         if not self.sizes:
             return f"{length} < {fixed}" if fixed else ""
-        if self.sizes.endswith("|"):
+        if self.sizes.endswith("+"):
             return f"{length} < {fixed + int(self.sizes[:-1])}"
-        allowed = ", ".join(str(fixed + int(size)) for size in self.sizes.split("|"))
+        allowed = ", ".join(str(fixed + int(size)) for size in re.split("[/+]", self.sizes))
         return f"{length} not in ({allowed},)"
 
 

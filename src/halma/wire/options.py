@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from halma.wire.options_access import (
     AccessNetworkIdentifier,
-    AnchorControlledGatewayParameters,
+    LmaControlledMagParameters,
     BindingReRegistrationControl,
     GeoLocation,
     HeartbeatControl,
@@ -61,7 +61,7 @@ __all__ = [
     "AccessTechnologyType",
     "AlternateCareOfAddress",
     "AlternateIpv4CareOfAddress",
-    "AnchorControlledGatewayParameters",
+    "LmaControlledMagParameters",
     "BindingAuthorizationData",
     "BindingReRegistrationControl",
     "BindingRefreshAdvice",

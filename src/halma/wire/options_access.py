@@ -41,7 +41,7 @@ class GeoLocation(Option):
         return north, east
 
 
-@option(ACCESS_NETWORK_SUBOPTIONS, 3, "B *1|", section="6757#3.1.3")
+@option(ACCESS_NETWORK_SUBOPTIONS, 3, "B *1+", section="6757#3.1.3")
 class OperatorIdentifier(Option):
     """Who runs the access network (numbers.OperatorIdentifierType)."""
 
@@ -76,7 +76,7 @@ class HeartbeatControl(Option):
 
 
 @option(MOBILITY_OPTIONS, 62, "*", section="8127#3", align=(4, 2), inner=GATEWAY_PARAMETER_SUBOPTIONS)
-class AnchorControlledGatewayParameters(Option):
+class LmaControlledMagParameters(Option):
     """What the anchor wants of its gateways: the LMA-Controlled MAG Parameters option."""
 
     suboptions: tuple[Option, ...]

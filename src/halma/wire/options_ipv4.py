@@ -10,7 +10,7 @@ from halma.wire.optionspace import Option, option
 from halma.wire.spaces import MOBILITY_OPTIONS
 
 
-@option(MOBILITY_OPTIONS, 33, "2x *0|4", section="5845#6.1", align=(4, 0))
+@option(MOBILITY_OPTIONS, 33, "2x *0/4", section="5845#6.1", align=(4, 0))
 class GreKey(Option):
     """Asks for GRE encapsulation; carries the key of one direction, or none (empty)."""
 

@@ -74,7 +74,7 @@ class VendorSpecific(Option):
     data: bytes
 
 
-@option(MOBILITY_OPTIONS, 20, "*1|", section="5149#3")
+@option(MOBILITY_OPTIONS, 20, "*1+", section="5149#3")
 class ServiceSelection(Option):
     """The service that the mobile node wants, as UTF-8."""
 

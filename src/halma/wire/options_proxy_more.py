@@ -21,7 +21,7 @@ def _redirect_agrees(redirect: Redirect) -> bool:
     return redirect.flags == (RedirectFlag.IPV6 if len(redirect.address) == 16 else RedirectFlag.IPV4)
 
 
-@option(MOBILITY_OPTIONS, 47, "H&c000 *4|16", section="6463#4.2", align=(4, 0), check=_redirect_agrees)
+@option(MOBILITY_OPTIONS, 47, "H&c000 *4/16", section="6463#4.2", align=(4, 0), check=_redirect_agrees)
 class Redirect(Option):
     """The anchor that has been chosen: its IPv6 (flag K) or IPv4 (flag N) address."""
 
@@ -59,7 +59,7 @@ def _delegated_agrees(delegated: DelegatedMobileNetworkPrefix) -> bool:
     return delegated.flags == (DelegatedPrefixFlag.IPV4 if len(delegated.prefix) == 4 else 0)
 
 
-@option(MOBILITY_OPTIONS, 55, "B&80 B *4|16", section="7148#4.1", align=(8, 2), check=_delegated_agrees)
+@option(MOBILITY_OPTIONS, 55, "B&80 B *4/16", section="7148#4.1", align=(8, 2), check=_delegated_agrees)
 class DelegatedMobileNetworkPrefix(Option):
     """A prefix for the network behind a mobile router: IPv4 with flag V, else IPv6."""
 

@@ -73,6 +73,21 @@ _LINK_LAYER = {
     (nd.TargetLinkLayerAddress, "address"),
 }
 _ADDRESSES = ("address", "home_address", "target")
+_SPELLING = (
+    ("Care Of", "Care-of"),
+    ("Re Registration", "Re-registration"),
+    ("Link Layer", "Link-layer"),
+    ("Link Local", "Link-local"),
+    ("Type Two", "Type 2"),
+    ("Hop By Hop", "Hop-by-hop"),
+    ("Dhcp", "DHCP"),
+    ("Default Router", "Default-Router"),
+    ("Vendor Specific", "Vendor-Specific"),
+    ("Lma Controlled Mag", "LMA-Controlled MAG"),
+    ("Gre ", "GRE "),
+    ("Ipv4", "IPv4"),
+    ("Icmpv6", "ICMPv6"),
+)
 _TITLES = {
     numbers.NextHeader.MOBILITY: "Mobility Header",
     numbers.NextHeader.ICMPV6: "ICMPv6",
@@ -106,21 +121,22 @@ def format_prefix(prefix: bytes, length: int) -> str:
     return f"{format_octets(prefix)}/{length}"
 
 
-def title_of(value: object) -> str:
-    """The name of a message or option in words: "Binding Update"; "Proxy Binding Update" when its flag says so."""
-    name = type(value).__name__
-    words = "".join(f" {letter}" if letter.isupper() else letter for letter in name).strip()
-    for joined, apart in (("Care Of", "Care-of"), ("Re Registration", "Re-registration"), ("Dhcp", "DHCP"), ("Gre ", "GRE ")):
-        words = words.replace(joined, apart)
-    words = words.replace("Ipv4", "IPv4").replace("Icmpv6", "ICMPv6")
-    proxies: tuple[tuple[type[Any], int], ...] = (
-        (messages.BindingUpdate, numbers.BindingUpdateFlag.PROXY),
-        (messages.BindingAcknowledgement, numbers.BindingAcknowledgementFlag.PROXY),
-    )
-    for cls, flag in proxies:
-        if isinstance(value, cls) and value.flags & flag:
-            return f"Proxy {words}"
+def title_of_class(cls: type[Any]) -> str:
+    """The name of a message or option in words, as its RFC writes it: "Mobile Node Link-layer Identifier"."""
+    words = "".join(f" {letter}" if letter.isupper() else letter for letter in cls.__name__).strip()
+    for ours, theirs in _SPELLING:
+        words = words.replace(ours, theirs)
     return words
+
+
+def title_of(value: object) -> str:
+    """The name of a value in words; a Proxy Binding Update or Acknowledgement is called so."""
+    title = title_of_class(type(value))
+    if isinstance(value, messages.BindingUpdate) and value.flags & numbers.BindingUpdateFlag.PROXY:
+        return f"Proxy {title}"
+    if isinstance(value, messages.BindingAcknowledgement) and value.flags & numbers.BindingAcknowledgementFlag.PROXY:
+        return f"Proxy {title}"
+    return title
 
 
 def _format_field(value: Any, name: str, content: Any) -> str:
@@ -201,7 +217,10 @@ _IN_SUMMARY: tuple[tuple[type[Any], Callable[[Any], str]], ...] = (
     (options.MobileNodeIdentifier, lambda option: format_identifier(option.subtype, option.identifier)),
     (options.HomeNetworkPrefix, lambda option: format_prefix(option.prefix, option.prefix_length)),
     (options.MobileNetworkPrefix, lambda option: format_prefix(option.prefix, option.prefix_length)),
-    (options.HandoffIndicator, lambda option: numbers.name_of(numbers.HandoffIndicatorValue, option.indicator).lower()),
+    (
+        options.HandoffIndicator,
+        lambda option: "handoff " + numbers.name_of(numbers.HandoffIndicatorValue, option.indicator).lower(),
+    ),
     (options.RestartCounter, lambda option: f"restart counter {option.counter}"),
     (nd.PrefixInformation, lambda option: format_prefix(option.prefix, option.prefix_length)),
     (nd.SourceLinkLayerAddress, lambda option: "from " + option.address.hex(":")),
