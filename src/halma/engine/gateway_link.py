@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The access links of a gateway, who is attached to them, and whether they are still there. RFC 5213 sections 6.3, 6.6 and
+6.13, RFC 4861 section 7.3.
+
+Always holds: a node's interface is attached to one link at most; an attachment is on a link that is up; of the link-layer
+addresses that no profile knows, each link remembers a bounded number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from halma.engine.gateway_api import (
+    ALL_NODES,
+    MAX_UNICAST_SOLICIT,
+    RETRANS_TIMER,
+    AdmitNode,
+    NodeProfile,
+    ProbeNode,
+    SetLinkLocalAddress,
+    TearDownLink,
+)
+from halma.engine.gateway_context import GatewayContext, Timer
+from halma.value import value
+from halma.wire.options import HomeNetworkPrefix
+
+QUICK_PROBE = 0.2
+"""Seconds between two probes while somebody waits for the answer (a revocation that asks whether the node has left)."""
+LINK_LOCAL = bytes.fromhex("fe80")
+
+
+@value
+class Denial:
+    """Why an attached node gets no mobility service: `reason` is a short fixed word; `until` says what ends it."""
+
+    reason: str
+    until: str
+
+
+class _Probe:
+    """A look whether a node is there: `left` more questions, `interval` apart."""
+
+    __slots__ = ("found", "interval", "left", "lost")
+
+    def __init__(self, interval: float) -> None:
+        self.interval = interval
+        self.left = MAX_UNICAST_SOLICIT
+        self.found: list[Callable[[], None]] = []
+        self.lost: list[Callable[[], None]] = []
+
+
+class Attachment:
+    """A node's interface on an access link. `key` is its name here: the link-layer address, or what stands for it where the
+    link has none. `address` is the node's link-local address as far as it was heard, `last_heard` when it last was.
+    `handoff_indicator` and `access_technology` are what a trigger knew. `advertised` are the prefixes that the node has been
+    told; `early_advertisements` how many more are sent in short order; `contested` the other interface on which the same
+    link-layer address was heard."""
+
+    __slots__ = (
+        "access_technology",
+        "address",
+        "advertised",
+        "advertised_at",
+        "contested",
+        "denial",
+        "early_advertisements",
+        "handoff_indicator",
+        "interface",
+        "key",
+        "last_heard",
+        "link_layer_address",
+        "profile",
+        "refusals",
+    )
+
+    def __init__(self, key: bytes, link_layer_address: bytes, interface: int, profile: NodeProfile) -> None:
+        self.key = key
+        self.link_layer_address = link_layer_address
+        self.interface = interface
+        self.profile = profile
+        self.address = b""
+        self.last_heard = 0.0
+        self.handoff_indicator = 0
+        self.access_technology = 0
+        self.advertised: tuple[HomeNetworkPrefix, ...] = ()
+        self.advertised_at: float | None = None
+        self.early_advertisements = 0
+        self.contested = 0
+        self.denial: Denial | None = None
+        self.refusals = 0
+
+
+class AccessLink:
+    """An access interface. `address` is the gateway's link-local address on it; `unknown` the link-layer addresses that were
+    heard and have no profile."""
+
+    __slots__ = ("address", "attachments", "interface", "mtu", "name", "unknown", "up")
+
+    def __init__(self, interface: int, name: str, mtu: int, address: bytes) -> None:
+        self.interface = interface
+        self.name = name
+        self.mtu = mtu
+        self.address = address
+        self.up = False
+        self.attachments: dict[bytes, Attachment] = {}
+        self.unknown: dict[bytes, None] = {}
+
+
+class AccessLinks:
+    """All access links and attachments."""
+
+    def __init__(self, context: GatewayContext) -> None:
+        self._context = context
+        self._links: dict[int, AccessLink] = {}
+        self._attachments: dict[bytes, Attachment] = {}
+        self._probes: dict[bytes, _Probe] = {}
+        context.on(Timer.PROBE, self._probe_due)
+        context.on(Timer.PRESENCE, self._presence_due)
+        self.absent: Callable[[Attachment], None] = self.detach
+        """Called when a node turns out to have left and nobody in particular asked; the gateway puts its own here."""
+
+    def __len__(self) -> int:
+        return len(self._attachments)
+
+    def __iter__(self) -> Iterator[Attachment]:
+        return iter(list(self._attachments.values()))
+
+    # ---- links ----------------------------------------------------------------------------------------------------------
+
+    def link(self, interface: int) -> AccessLink | None:
+        """The link of this interface."""
+        return self._links.get(interface)
+
+    def links(self) -> list[AccessLink]:
+        """Every link."""
+        return list(self._links.values())
+
+    def appear(self, interface: int, name: str, mtu: int) -> AccessLink:
+        """There is a new link, not up yet; or an old one was told again."""
+        link = self._links.get(interface)
+        if link is None:
+            link = self._links[interface] = AccessLink(interface, name, mtu, self._context.settings.link_local_address)
+        link.name, link.mtu = name or link.name, mtu
+        return link
+
+    def vanish(self, interface: int) -> None:
+        """The link does not exist any more; nobody is attached to it."""
+        self._links.pop(interface, None)
+
+    def remember_unknown(self, link: AccessLink, link_layer_address: bytes) -> bool:
+        """Somebody without a profile was heard; whether that is news."""
+        if link_layer_address in link.unknown:
+            return False
+        if len(link.unknown) >= self._context.settings.maximum_unknown_per_interface:
+            del link.unknown[next(iter(link.unknown))]
+        link.unknown[link_layer_address] = None
+        return True
+
+    def set_address(self, link: AccessLink, address: bytes) -> None:
+        """Use another link-local address on the link."""
+        if link.address != address:
+            link.address = address
+            self._context.do(SetLinkLocalAddress(link.interface, address))
+
+    # ---- attachments ----------------------------------------------------------------------------------------------------
+
+    def attachment(self, key: bytes) -> Attachment | None:
+        """The attachment of this name."""
+        return self._attachments.get(key)
+
+    def attach(self, attachment: Attachment) -> None:
+        """A node is on a link now. Its key is in no other attachment."""
+        link = self._links[attachment.interface]
+        link.attachments[attachment.key] = attachment
+        link.unknown.pop(attachment.link_layer_address, None)
+        self._attachments[attachment.key] = attachment
+        attachment.last_heard = self._context.now.monotonic
+        self._context.do(AdmitNode(attachment.interface, attachment.link_layer_address))
+        self._watch(attachment)
+
+    def move(self, attachment: Attachment, interface: int) -> None:
+        """The node is on another link now."""
+        del self._links[attachment.interface].attachments[attachment.key]
+        self._context.do(TearDownLink(attachment.interface, attachment.link_layer_address))
+        attachment.interface = interface
+        attachment.contested = 0
+        attachment.advertised = ()
+        self.attach(attachment)
+
+    def learn(self, attachment: Attachment, link_layer_address: bytes) -> None:
+        """The link-layer address of an attachment that was made without one."""
+        attachment.link_layer_address = link_layer_address
+        self._context.do(AdmitNode(attachment.interface, link_layer_address))
+
+    def detach(self, attachment: Attachment) -> None:
+        """A node is on no link any more."""
+        del self._links[attachment.interface].attachments[attachment.key]
+        del self._attachments[attachment.key]
+        self._probes.pop(attachment.key, None)
+        for timer in (Timer.PROBE, Timer.PRESENCE, Timer.ADVERTISE, Timer.RETRY):
+            self._context.disarm(timer, attachment.key)
+
+    # ---- presence -------------------------------------------------------------------------------------------------------
+
+    def heard(self, attachment: Attachment, address: bytes) -> None:
+        """The node is there: it was heard, or something that knows says so. Every question about it is answered."""
+        attachment.last_heard = self._context.now.monotonic
+        if address[:2] == LINK_LOCAL:
+            attachment.address = address
+        self._watch(attachment)
+        probe = self._probes.pop(attachment.key, None)
+        if probe is not None:
+            self._context.disarm(Timer.PROBE, attachment.key)
+            for found in probe.found:
+                found()
+
+    def lose(self, attachment: Attachment) -> None:
+        """The node is not there. Whoever asked is told first, and may know that it is on another link."""
+        probe, interface = self._probes.pop(attachment.key, None), attachment.interface
+        self._context.disarm(Timer.PROBE, attachment.key)
+        for lost in probe.lost if probe is not None else ():
+            lost()
+        if self._attachments.get(attachment.key) is attachment and attachment.interface == interface:
+            self.absent(attachment)
+
+    def ask(
+        self, attachment: Attachment, interval: float, found: Callable[[], None], lost: Callable[[], None] | None = None
+    ) -> None:
+        """Find out whether the node is there: `found` or `lost` is called, and after `lost` the node is detached. Questions
+        asked while another is open share its answer; the more urgent interval holds."""
+        probe = self._probes.get(attachment.key)
+        fresh = probe is None or interval < probe.interval
+        if probe is None:
+            probe = self._probes[attachment.key] = _Probe(interval)
+        probe.found.append(found)
+        if lost is not None:
+            probe.lost.append(lost)
+        if fresh:
+            probe.interval = interval
+            probe.left = MAX_UNICAST_SOLICIT
+            self._probe_due(attachment.key)
+
+    def _probe_due(self, key: bytes) -> None:
+        attachment, probe = self._attachments[key], self._probes[key]
+        if probe.left == 0:
+            self._context.count("node_unreachable")
+            self.lose(attachment)
+            return
+        probe.left -= 1
+        self._context.arm(Timer.PROBE, key, self._context.now.monotonic + probe.interval)
+        source, address = self._links[attachment.interface].address, attachment.address or ALL_NODES
+        self._context.do(ProbeNode(attachment.interface, attachment.link_layer_address, source, address))
+
+    def _presence_due(self, key: bytes) -> None:
+        attachment = self._attachments[key]
+        self.ask(attachment, RETRANS_TIMER, lambda: None)
+
+    def _watch(self, attachment: Attachment) -> None:
+        if self._context.settings.presence_interval:
+            when = self._context.now.monotonic + self._context.settings.presence_interval
+            self._context.arm(Timer.PRESENCE, attachment.key, when)
