@@ -47,6 +47,7 @@ from halma.engine.gateway_api import (
     NodeProfile,
 )
 from halma.engine.heartbeat import HeartbeatSettings
+from halma.engine.revocation import RevocationSettings
 from halma.policy.gateway import GatewayPolicy
 from halma.policy.patterns import WILDCARD
 from halma.text import read_link_layer_address, show_identifier, show_link_layer_address
@@ -261,9 +262,11 @@ class GatewayConfiguration(msgspec.Struct, frozen=True, kw_only=True):
             presence_interval=table.presence_interval_seconds,
             retry_interval=table.retry_interval_seconds,
             maximum_attachments=table.maximum_attachments,
-            revocation_maximum_retries=table.revocation.maximum_retries,
-            revocation_initial_delay=table.revocation.initial_delay_seconds,
-            revocation_maximum_timeout=table.revocation.maximum_timeout_seconds,
+            revocation=RevocationSettings(
+                table.revocation.maximum_retries,
+                table.revocation.initial_delay_seconds,
+                table.revocation.maximum_timeout_seconds,
+            ),
         )
 
     def policy(self) -> GatewayPolicy:
