@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The handovers of a run, measured on the wire: when the link went and came, when the first packet came each way, and what
+was lost.
+
+The clock of a handover starts when the host can send: when its kernel says that eth0 has its carrier, or with the first
+frame on its link after the move, whichever is earlier.
+
+Always holds: every probe that did not arrive is counted once, either in the gap of one handover, or as a stray loss.
+"""
+
+from __future__ import annotations
+
+from halma.lab.evidence import Delivery, Evidence, Signal
+from halma.lab.topology import Kind
+from halma.lab.verdict import Handover
+from halma.value import value
+from halma.wire.messages import BindingAcknowledgement, BindingUpdate
+from halma.wire.numbers import BindingUpdateFlag
+
+
+@value
+class Losses:
+    """The probes of a stream that did not arrive: `gaps` has the number of those that were lost in the gap of each movement
+    of the host, `strays` the numbers of all others."""
+
+    gaps: tuple[int, ...]
+    strays: tuple[int, ...]
+
+
+@value
+class Window:
+    """A movement and the time until the next: `index` among the movements of its host, times in seconds."""
+
+    index: int
+    moved: float
+    link_down: float | None
+    link_up: float | None
+    until: float
+    source: str | None
+    target: str | None
+
+
+def windows(evidence: Evidence, host: str) -> list[Window]:
+    """The movements of a host, each with the times at which its link went and came back."""
+    movements = evidence.movements(host)
+    carrier = evidence.carrier(host)
+    frames = evidence.at(evidence.topology.access_of(host).name)
+    found = []
+    for index, movement in enumerate(movements):
+        moved = movement["time"]
+        until = movements[index + 1]["time"] if index + 1 < len(movements) else evidence.end
+        down = next((time for time, up in carrier if not up and moved <= time < until), None)
+        since = moved if movement["from"] is None else down
+        up = None
+        if movement["to"] is not None and since is not None:
+            times = [time for time, comes in carrier if comes and since < time < until]
+            # After the carrier went, a frame on the link can only have come over the new one. Before it went, it came over
+            # the old one, so where the kernel has not told of the loss yet, frames tell nothing.
+            times += [frame.time for frame in frames if since < frame.time < until][:1]
+            up = min(times, default=None)
+        found.append(Window(index, moved, down, up, until, movement["from"], movement["to"]))
+    return found
+
+
+def stream_host(evidence: Evidence, stream: int) -> tuple[str, bool] | None:
+    """The mobile host of a stream and whether the stream goes down to it; None where neither end is one."""
+    ends = evidence.streams[stream]
+    hosts = {node.name for node in evidence.topology.of_kind(Kind.HOST)}
+    if ends["destination"] in hosts:
+        return ends["destination"], True
+    if ends["source"] in hosts:
+        return ends["source"], False
+    return None
+
+
+def losses(evidence: Evidence, stream: int) -> Losses:
+    """What a stream has lost, ordered by the movements of its two ends. A run of missing probes belongs to a movement when
+    the probe that ends it is the first one that came over the new link."""
+    deliveries = evidence.deliveries(stream)
+    hosts = [evidence.streams[stream]["source"], evidence.streams[stream]["destination"]]
+    mobile = {node.name for node in evidence.topology.of_kind(Kind.HOST)}
+    moves = sorted(
+        (window for host in hosts if host in mobile for window in windows(evidence, host)), key=lambda window: window.moved
+    )
+    gaps = [0] * len(moves)
+    strays: list[int] = []
+    last_arrival: float | None = None
+    missing: list[Delivery] = []
+    for delivery in deliveries:
+        if delivery.delivered is None:
+            missing.append(delivery)
+            continue
+        if missing:
+            crossed = [
+                index
+                for index, window in enumerate(moves)
+                if last_arrival is not None
+                and last_arrival < (window.link_up or window.until)
+                and delivery.delivered.time >= window.moved
+            ]
+            if crossed:
+                gaps[crossed[-1]] += len(missing)
+            else:
+                strays += [lost.number for lost in missing]
+            missing = []
+        last_arrival = delivery.delivered.time
+    strays += [lost.number for lost in missing]
+    return Losses(tuple(gaps), tuple(strays))
+
+
+def _first(evidence: Evidence, streams: list[int], window: Window, host: str) -> float | None:
+    """Milliseconds from link-up to the first probe of these streams that came over the new link."""
+    if window.link_up is None:
+        return None
+    near = evidence.topology.access_of(host).name
+    times = []
+    for stream in streams:
+        for delivery in evidence.deliveries(stream):
+            if delivery.delivered is None or not window.link_up <= delivery.delivered.time < window.until:
+                continue
+            over_new_link = any(
+                seen.point == near and window.link_up <= seen.time < window.until for seen in delivery.sightings
+            )
+            if over_new_link:
+                times.append(delivery.delivered.time)
+                break
+    return (min(times) - window.link_up) * 1000 if times else None
+
+
+def registration_pair(evidence: Evidence, host: str, window: Window) -> tuple[Signal, Signal] | None:
+    """The first proxy registration of a host by its new gateway after a movement, and the answer that accepted it."""
+    signals = evidence.signals_about(host)
+    updates = [
+        signal
+        for signal in signals
+        if isinstance(signal.message, BindingUpdate)
+        and signal.message.flags & BindingUpdateFlag.PROXY
+        and signal.message.lifetime
+        and signal.source == window.target
+        and window.moved <= signal.sent < window.until
+    ]
+    for update in updates:
+        for answer in signals:
+            if (
+                isinstance(answer.message, BindingAcknowledgement)
+                and answer.message.status < 128
+                and answer.destination == window.target
+                and update.sent <= answer.sent < window.until
+            ):
+                return updates[0], answer
+    return None
+
+
+def handovers(evidence: Evidence, host: str) -> list[Handover]:
+    """The moves of a host from one gateway to another, measured with the probes between it and the correspondents."""
+    mobile = {node.name for node in evidence.topology.of_kind(Kind.HOST)}
+    down = [
+        stream
+        for stream, ends in evidence.streams.items()
+        if ends["kind"] == "udp" and ends["destination"] == host and ends["source"] not in mobile
+    ]
+    up = [
+        stream
+        for stream, ends in evidence.streams.items()
+        if ends["kind"] == "udp" and ends["source"] == host and ends["destination"] not in mobile
+    ]
+    lost_down = [losses(evidence, stream) for stream in down]
+    lost_up = [losses(evidence, stream) for stream in up]
+    found = []
+    before: str | None = None
+    for window in windows(evidence, host):
+        if window.target is None:
+            continue
+        if before is not None and before != window.target:
+            pair = registration_pair(evidence, host, window)
+            found.append(
+                Handover(
+                    host,
+                    before,
+                    window.target,
+                    window.moved,
+                    window.link_down,
+                    window.link_up,
+                    _first(evidence, down, window, host),
+                    _first(evidence, up, window, host),
+                    sum(lost.gaps[window.index] for lost in lost_down),
+                    sum(lost.gaps[window.index] for lost in lost_up),
+                    (pair[1].arrived - pair[0].sent) * 1000 if pair else None,
+                )
+            )
+        before = window.target
+    return found

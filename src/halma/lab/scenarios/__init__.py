@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scenarios that the lab can play, in the order in which they are told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from halma.lab.scenario import IDEAL, Play, Scenario
+from halma.lab.scenarios.pmip_handover import PmipHandover
+
+SCENARIOS: tuple[Scenario, ...] = (PmipHandover(),)
+
+
+def plays() -> Iterator[Play]:
+    """Everything that can be played: each scenario on ideal links, then its variants."""
+    for scenario in SCENARIOS:
+        yield Play(scenario.name, scenario, IDEAL)
+        for variant, conditions in scenario.variants.items():
+            yield Play(f"{scenario.name}/{variant}", scenario, conditions)
+
+
+def play(name: str) -> Play:
+    """What can be played under a name. Raises KeyError."""
+    for candidate in plays():
+        if candidate.name == name:
+            return candidate
+    raise KeyError(name)

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Proxy Mobile IPv6 domain that scenarios are played in: correspondent, anchor, core router, three gateways, hosts.
+
+             cn                 2001:db8:cc::2
+             |                  outside: home addresses are bare here ...
+            lma                 2001:db8:1::1, home network prefixes out of 2001:db8:100::/40
+             |                  core: ... and in tunnels here
+            core
+          /   |   \\
+       mag1  mag2  mag3         2001:db8:11::1, 2001:db8:12::1, 2001:db8:13::1
+         .    .     .           access: point-to-point links that hosts take with them
+        h1   h2 h3  h4
+
+Always holds: host n has the link-layer address 02:00:00:00:01:0n, the identifier hostn@example.org and, by its profile, the
+prefix 2001:db8:100:n::/64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv6Address, IPv6Interface, IPv6Network
+
+from halma.lab.daemons import Daemon, Table
+from halma.lab.scenario import Conditions
+from halma.lab.topology import AccessLink, End, Impairment, Kind, Link, Node, Route, Topology, Zone
+
+HOME_PREFIXES = IPv6Network("2001:db8:100::/40")
+ANCHOR_ADDRESS = IPv6Address("2001:db8:1::1")
+GATEWAYS = ("mag1", "mag2", "mag3")
+ROUTER_LINK_LOCAL = IPv6Address("fe80::200:5eff:fe00:5213")
+ROUTER_LINK_LAYER = bytes.fromhex("00005e005213")
+"""What every gateway looks like to a host (RFC 6543)."""
+
+_EVERYWHERE = IPv6Network("::/0")
+
+
+def gateway_address(number: int) -> IPv6Address:
+    """The Proxy-CoA of gateway `number`."""
+    return IPv6Address(f"2001:db8:{10 + number}::1")
+
+
+def host_prefix(number: int) -> IPv6Network:
+    """The home network prefix of host `number`."""
+    return IPv6Network(f"2001:db8:100:{number}::/64")
+
+
+def host_identifier(number: int) -> str:
+    """The identifier (MN-ID) of host `number`."""
+    return f"host{number}@example.org"
+
+
+def host_link_layer(number: int) -> str:
+    """The link-layer address of host `number`."""
+    return f"02:00:00:00:01:{number:02x}"
+
+
+def proxy_domain(hosts: int, conditions: Conditions, gateways: int = 3) -> Topology:
+    """The domain with so many hosts."""
+    impairment = None
+    if not conditions.ideal:
+        impairment = Impairment(conditions.delay_ms, conditions.jitter_ms, conditions.loss, conditions.seed)
+    middle = (gateways - 1) / 2
+    nodes = [
+        Node("cn", Kind.CORRESPONDENT, "CN", (middle, 0), (Route(_EVERYWHERE, IPv6Address("2001:db8:cc::1")),)),
+        Node(
+            "lma",
+            Kind.ANCHOR,
+            "LMA",
+            (middle, 1),
+            (Route(IPv6Network("2001:db8:10::/44"), IPv6Address("2001:db8:1::ff")),),
+        ),
+        Node("core", Kind.ROUTER, "core", (middle, 2)),
+    ]
+    links = [
+        Link(
+            "outside",
+            End("cn", "eth0", (IPv6Interface("2001:db8:cc::2/64"),)),
+            End("lma", "inet0", (IPv6Interface("2001:db8:cc::1/64"),)),
+            Zone.OUTSIDE,
+        ),
+        Link(
+            "core-lma",
+            End("core", "lma0", (IPv6Interface("2001:db8:1::ff/64"),)),
+            End("lma", "core0", (IPv6Interface(f"{ANCHOR_ADDRESS}/64"),)),
+            Zone.CORE,
+        ),
+    ]
+    for number in range(1, gateways + 1):
+        name = f"mag{number}"
+        via = IPv6Address(f"2001:db8:{10 + number}::ff")
+        nodes.append(Node(name, Kind.GATEWAY, f"MAG{number}", (number - 1, 3), (Route(_EVERYWHERE, via),)))
+        links.append(
+            Link(
+                f"core-{name}",
+                End("core", f"{name}x", (IPv6Interface(f"{via}/64"),)),
+                End(name, "core0", (IPv6Interface(f"{gateway_address(number)}/64"),)),
+                Zone.CORE,
+                impairment=impairment,
+            )
+        )
+    spread = (gateways - 1) / max(1, hosts - 1)
+    nodes += [
+        Node(f"h{number}", Kind.HOST, f"host {number}", ((number - 1) * spread if hosts > 1 else middle, 4))
+        for number in range(1, hosts + 1)
+    ]
+    access = [
+        AccessLink(f"access-h{number}", f"h{number}", host_link_layer(number), f"ap{number}") for number in range(1, hosts + 1)
+    ]
+    return Topology(tuple(nodes), tuple(links), tuple(access), (HOME_PREFIXES,))
+
+
+def anchor_daemon(hosts: int, gateways: int = 3, settings: Mapping[str, object] | None = None) -> Daemon:
+    """The anchor, with a profile for each host."""
+    anchor: Table = {"addresses": [str(ANCHOR_ADDRESS)], "interfaces": ["core0", "inet0"], **_table(settings)}
+    return Daemon(
+        "lma",
+        "anchor",
+        {
+            "anchor": anchor,
+            "pool": [{"name": "main", "prefix": str(HOME_PREFIXES)}],
+            "peer": [
+                {"address": str(gateway_address(number)), "nodes": ["*@example.org"]} for number in range(1, gateways + 1)
+            ],
+            "profile": [
+                {"node": host_identifier(number), "pool": "main", "prefixes": [str(host_prefix(number))]}
+                for number in range(1, hosts + 1)
+            ],
+        },
+    )
+
+
+def gateway_daemon(number: int, hosts: int, settings: Mapping[str, object] | None = None) -> Daemon:
+    """Gateway `number`, which knows every host by its link-layer address."""
+    gateway: Table = {
+        "address": str(gateway_address(number)),
+        "anchor": str(ANCHOR_ADDRESS),
+        "interfaces": ["core0"],
+        "access": ["ap*"],
+        "identity": f"mag{number}@example.org",
+        **_table(settings),
+    }
+    return Daemon(
+        f"mag{number}",
+        "gateway",
+        {
+            "gateway": gateway,
+            "profile": [
+                {"node": host_identifier(host), "link_layer_address": host_link_layer(host)} for host in range(1, hosts + 1)
+            ],
+        },
+    )
+
+
+def domain_daemons(hosts: int, gateways: int = 3) -> Sequence[Daemon]:
+    """The anchor and all gateways with the settings that users start with."""
+    return [anchor_daemon(hosts, gateways), *(gateway_daemon(number, hosts) for number in range(1, gateways + 1))]
+
+
+def _table(settings: Mapping[str, object] | None) -> Table:
+    return {key: item for key, item in (settings or {}).items() if isinstance(item, str | int | float | Mapping | list)}
