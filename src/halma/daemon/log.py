@@ -33,8 +33,10 @@ QUIET_SECONDS = 60.0
 """How long a reason is not told again of the same peer (ANC-7)."""
 KNOWN = 4096
 """Pairs of peer and reason whose last line is remembered; the one unheard of longest is forgotten first."""
-LINES_PER_SECOND = 20
-"""Lines a second, all peers together; as many may come at once after a silence."""
+LINES_PER_SECOND = 5.0
+"""Lines a second in the long run, all peers together."""
+BURST = 100.0
+"""Lines that may come at once after a silence."""
 EVENTS = 1000
 """Events that are kept for `halma show events`."""
 
@@ -109,7 +111,7 @@ class Log:
         self._told: OrderedDict[tuple[bytes, str], _Told] = OrderedDict()
         self._events: deque[Logged] = deque(maxlen=EVENTS)
         self._followers: list[deque[Logged]] = []
-        self._lines = float(LINES_PER_SECOND)
+        self._lines = BURST
         self._lines_at = 0.0
         self._dropped = 0
         self._dropped_since = 0.0
@@ -138,9 +140,7 @@ class Log:
 
     def say(self, severity: Severity, reason: str, text: str, now: Now) -> None:
         """A line of the daemon's own, such as that it is ready: always written."""
-        self._tell(
-            Logged(self._clock().wall, Report(severity, reason, text.replace("{", "{{").replace("}", "}}"), b"", ("",)), 0)
-        )
+        self._tell(Logged(now.wall, Report(severity, reason, text), 0))
 
     def bug(self, where: str, error: BaseException, now: Now) -> None:
         """An exception that should not be: limited like any report, and its trace written below its first telling."""
@@ -152,12 +152,13 @@ class Log:
                     self._line(Severity.ERROR, f"  {show_text(line)}")
 
     def flush(self, now: Now) -> None:
-        """Tell of what was left out and has not come again for a minute. To be called every minute or so, and at the end."""
+        """Tell of what was left out and has not come again for a minute. To be called every minute or so."""
         for key, told in list(self._told.items()):
-            if now.monotonic - told.at >= QUIET_SECONDS:
-                del self._told[key]
-                if told.suppressed:
-                    self._tell(Logged(now.wall, told.report, told.suppressed - 1))
+            if now.monotonic - told.at < QUIET_SECONDS:
+                break  # they stand in the order of their last line
+            del self._told[key]
+            if told.suppressed:
+                self._tell(Logged(now.wall, told.report, told.suppressed - 1))
         if self._dropped:
             text = f"{self._dropped} more reports in {now.monotonic - self._dropped_since:.0f} s were too many to write"
             self._dropped = 0
@@ -175,7 +176,7 @@ class Log:
 
     def _may_write(self, now: Now) -> bool:
         passed = now.monotonic - self._lines_at
-        self._lines = min(float(LINES_PER_SECOND), self._lines + passed * LINES_PER_SECOND)
+        self._lines = min(BURST, self._lines + passed * LINES_PER_SECOND)
         self._lines_at = now.monotonic
         if self._lines >= 1.0:
             self._lines -= 1.0
