@@ -102,10 +102,18 @@ class _Told:
 
 
 class Log:
-    """Where a daemon's reports go. `write` takes a line with its end; `threshold` is the least severity that is written."""
+    """Where a daemon's reports go. `write` takes a line with its end; `threshold` is the least severity that is written;
+    `clock` gives the time."""
 
-    def __init__(self, write: Callable[[str], object], style: Style, threshold: Severity = Severity.INFO) -> None:
+    def __init__(
+        self,
+        write: Callable[[str], object],
+        style: Style,
+        threshold: Severity = Severity.INFO,
+        clock: Callable[[], Now] = lambda: Now(time.monotonic(), time.time()),
+    ) -> None:
         self._write = write
+        self._clock = clock
         self._style = style
         self._threshold = threshold
         self._told: OrderedDict[tuple[bytes, str], _Told] = OrderedDict()
@@ -117,8 +125,9 @@ class Log:
         self._dropped_since = 0.0
         self.counters = {"log_lines": 0, "log_suppressed": 0, "log_lines_lost": 0}
 
-    def report(self, report: Report, now: Now) -> None:
+    def report(self, report: Report) -> None:
         """Carry a report out. INFO and less is kept for `halma show events` even when it comes too often to be written."""
+        now = self._clock()
         key = (report.peer, report.reason)
         told = self._told.get(key)
         if told is not None and now.monotonic - told.at < QUIET_SECONDS:
@@ -138,21 +147,22 @@ class Log:
             self._told.popitem(last=False)
         self._tell(Logged(now.wall, report, suppressed))
 
-    def say(self, severity: Severity, reason: str, text: str, now: Now) -> None:
+    def say(self, severity: Severity, reason: str, text: str) -> None:
         """A line of the daemon's own, such as that it is ready: always written."""
-        self._tell(Logged(now.wall, Report(severity, reason, text), 0))
+        self._tell(Logged(self._clock().wall, Report(severity, reason, text), 0))
 
-    def bug(self, where: str, error: BaseException, now: Now) -> None:
+    def bug(self, where: str, error: BaseException) -> None:
         """An exception that should not be: limited like any report, and its trace written below its first telling."""
         before = self.counters["log_lines"]
-        self.report(Report(Severity.ERROR, "bug", "{}: {!r}", b"", (where, error)), now)
+        self.report(Report(Severity.ERROR, "bug", "{}: {!r}", b"", (where, error)))
         if self.counters["log_lines"] != before and self._style is not Style.JSON:
             for part in traceback.format_exception(error):
                 for line in part.splitlines():
                     self._line(Severity.ERROR, f"  {show_text(line)}")
 
-    def flush(self, now: Now) -> None:
+    def flush(self) -> None:
         """Tell of what was left out and has not come again for a minute. To be called every minute or so."""
+        now = self._clock()
         for key, told in list(self._told.items()):
             if now.monotonic - told.at < QUIET_SECONDS:
                 break  # they stand in the order of their last line
@@ -162,7 +172,7 @@ class Log:
         if self._dropped:
             text = f"{self._dropped} more reports in {now.monotonic - self._dropped_since:.0f} s were too many to write"
             self._dropped = 0
-            self.say(Severity.WARNING, "log_overload", text, now)
+            self.say(Severity.WARNING, "log_overload", text)
 
     def events(self) -> list[Logged]:
         """The last events, oldest first."""
@@ -233,21 +243,20 @@ def open_log(wanted_format: str, wanted_level: str, stream: TextIO | None = None
 
 
 class Bridge(logging.Handler):
-    """Takes what other code of the process says by the standard library's logging into a `Log`; `clock` gives the time."""
+    """Takes what other code of the process says by the standard library's logging into a `Log`."""
 
-    def __init__(self, log: Log, clock: Callable[[], Now] = lambda: Now(time.monotonic(), time.time())) -> None:
+    def __init__(self, log: Log) -> None:
         super().__init__()
         self._log = log
-        self._clock = clock
 
     def emit(self, record: logging.LogRecord) -> None:
         """Carry a record over; one with an exception is a bug."""
         if record.exc_info is not None and record.exc_info[1] is not None:
-            self._log.bug(record.getMessage(), record.exc_info[1], self._clock())
+            self._log.bug(record.getMessage(), record.exc_info[1])
         else:
             severity = max((one for one in Severity if one <= record.levelno), default=Severity.DEBUG)
             reason = f"{record.name}:{record.lineno}"
-            self._log.report(Report(severity, reason, "{}", b"", (record.getMessage(),)), self._clock())
+            self._log.report(Report(severity, reason, "{}", b"", (record.getMessage(),)))
 
 
 class Follower:
