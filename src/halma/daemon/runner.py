@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
+from halma.daemon.log import Log
 from halma.engine.api import (
     Answer,
     Bind,
@@ -28,6 +28,7 @@ from halma.engine.api import (
     Report,
     Send,
     SendParameterProblem,
+    Severity,
     Unbind,
 )
 from halma.forwarding.plane import Change, Plane
@@ -46,8 +47,6 @@ IPV6_HEADER = 40
 INVOKING = 1232
 """Octets of the packet that caused an ICMPv6 error which fit beside the error in 1280 (RFC 4443 section 2.4 c)."""
 
-log = logging.getLogger("halma.runner")
-
 
 class RunnableEngine(Protocol):
     """What the runner needs of an engine; its events and effects are wider than `engine.api` names."""
@@ -55,17 +54,18 @@ class RunnableEngine(Protocol):
     def handle(self, event: Any, now: Now) -> list[Any]: ...
     def handle_timeout(self, now: Now) -> list[Any]: ...
     def next_deadline(self) -> float | None: ...
+    def describe_counters(self) -> dict[str, int]: ...
 
 
 class Runner:
-    """Runs an engine on an asyncio loop. `report` takes the engine's reports; `handlers` carry out the effects of one role, by
+    """Runs an engine on an asyncio loop. `log` takes the engine's reports; `handlers` carry out the effects of one role, by
     their type, and give events that come of it at once."""
 
     def __init__(
         self,
         engine: RunnableEngine,
         plane: Plane,
-        report: Callable[[Report], None],
+        log: Log,
         handlers: Mapping[type, Callable[[Any], Iterable[Any]]] | None = None,
     ) -> None:
         self.counters = {
@@ -76,7 +76,7 @@ class Runner:
         }
         self._engine = engine
         self._plane = plane
-        self._report = report
+        self._log = log
         self._handlers = dict(handlers or {})
         self._socket = MobilitySocket()
         self._icmp = IcmpSocket()
@@ -141,7 +141,9 @@ class Runner:
             try:
                 batch = self._socket.receive()
             except OSError as error:  # such as ENETDOWN of an interface that went: the socket itself is still good
-                log.warning("cannot receive messages: %s", error.strerror)
+                self._log.report(
+                    Report(Severity.WARNING, "receive_failed", "cannot receive messages: {}", b"", (error.strerror,))
+                )
                 break
             if not batch:
                 break
@@ -164,13 +166,13 @@ class Runner:
     def _handle(self, event: Any, now: Now) -> list[Any]:
         try:
             return self._engine.handle(event, now)
-        except Exception:
-            self._fault(event)
+        except Exception as error:
+            self._fault(event, error)
             return []
 
-    def _fault(self, event: object) -> None:
+    def _fault(self, event: object, error: Exception) -> None:
         self.counters["engine_faults"] += 1
-        log.exception("a bug: the engine failed on %s", repr(event)[:LONGEST_EVENT])
+        self._log.bug(f"the engine failed on {event!r}"[:LONGEST_EVENT], error, self.now())
 
     # ---- time -----------------------------------------------------------------------------------------------------------
 
@@ -189,8 +191,8 @@ class Runner:
         now = self.now()
         try:
             effects = self._engine.handle_timeout(now)
-        except Exception:
-            self._fault("a timeout")
+        except Exception as error:
+            self._fault("a timeout", error)
             effects = []
         self._carry_out(effects, now)
         self._arm()
@@ -210,7 +212,7 @@ class Runner:
                 elif isinstance(effect, (Bind, Unbind)):
                     changes.append(effect)
                 elif isinstance(effect, Report):
-                    self._report(effect)
+                    self._log.report(effect, now)
                 elif isinstance(effect, Answer):
                     future = self._asked.get(effect.op)
                     if future is not None and not future.done():

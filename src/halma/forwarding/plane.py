@@ -83,6 +83,9 @@ class Plane(Protocol):
     def bindings(self) -> Iterable[tuple[bytes, int, Tunnel | None]]:
         """What the kernel holds now, read back from it: prefix, length, tunnel."""
 
+    def tunnels(self) -> dict[Tunnel, int]:
+        """The tunnels in use, and how many bindings share each (RFC 5213 section 5.6.1)."""
+
     def ports(self) -> list[PortState]:
         """The attached interfaces."""
 
