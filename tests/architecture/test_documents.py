@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from halma.daemon.configuration import load_anchor, load_gateway
 from tools import citations, requirements_coverage, rfc_coverage
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 LINK = re.compile(r"\]\(([^)\s]+)\)|<img[^>]*\bsrc=\"([^\"]+)\"")
 NAMED_FILE = re.compile(r"`((?:src|tests|tools|bpf|docs|examples|systemd|requirements)/[\w./-]+)`")
+CONFIGURATION = re.compile(r"^```toml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 
@@ -49,6 +51,15 @@ def test_links_lead_somewhere(path: Path) -> None:
 def test_files_that_are_named_are_there(path: Path) -> None:
     missing = [name for name in NAMED_FILE.findall(path.read_text()) if not (CHECKOUT / name).exists()]
     assert not missing
+
+
+@pytest.mark.parametrize("path", documents(), ids=lambda path: path.name)
+def test_configurations_that_are_shown_have_no_mistake(path: Path, tmp_path: Path) -> None:
+    for text in CONFIGURATION.findall(path.read_text()):
+        file = tmp_path / "shown.toml"
+        file.write_text(text)
+        load = load_anchor if "[anchor]" in text else load_gateway
+        load(file)  # raises ConfigurationError, which names the mistakes
 
 
 # ---- the rules of the RFCs --------------------------------------------------------------------------------------------
