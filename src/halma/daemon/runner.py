@@ -172,7 +172,7 @@ class Runner:
 
     def _fault(self, event: object, error: Exception) -> None:
         self.counters["engine_faults"] += 1
-        self._log.bug(f"the engine failed on {event!r}"[:LONGEST_EVENT], error, self.now())
+        self._log.bug(f"the engine failed on {event!r}"[:LONGEST_EVENT], error)
 
     # ---- time -----------------------------------------------------------------------------------------------------------
 
@@ -212,7 +212,7 @@ class Runner:
                 elif isinstance(effect, (Bind, Unbind)):
                     changes.append(effect)
                 elif isinstance(effect, Report):
-                    self._log.report(effect, now)
+                    self._log.report(effect)
                 elif isinstance(effect, Answer):
                     future = self._asked.get(effect.op)
                     if future is not None and not future.done():

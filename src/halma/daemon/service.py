@@ -126,7 +126,7 @@ class Service(ABC):
             self.say(Severity.INFO, "stopping", f"{self.role} is stopping")
             await self.end()
             state.remember(self.peers())
-            self.log.flush(Runner.now())
+            self.log.flush()
 
     async def _attend(self, state: State, notifier: Notifier) -> None:
         """Housekeeping until `stop` is set."""
@@ -140,7 +140,7 @@ class Service(ABC):
                 notifier.ready()
             notifier.alive()
             state.remember(self.peers())
-            self.log.flush(Runner.now())
+            self.log.flush()
             waits = [asyncio.ensure_future(event.wait()) for event in (self._stop, self._reload)]
             await asyncio.wait(waits, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
             for wait in waits:
@@ -158,7 +158,7 @@ class Service(ABC):
 
     def say(self, severity: Severity, reason: str, text: str) -> None:
         """A line of the daemon's own in the log."""
-        self.log.say(severity, reason, text, Runner.now())
+        self.log.say(severity, reason, text)
 
     def notes(self) -> list[str]:
         """What the kernel lacks and what is used instead."""
@@ -238,6 +238,6 @@ def serve(make: Callable[[Log], Service], log: Log) -> int:
     try:
         asyncio.run(life())
     except (OSError, ValueError) as error:
-        log.say(Severity.ERROR, "cannot_start", f"cannot start: {error}", Runner.now())
+        log.say(Severity.ERROR, "cannot_start", f"cannot start: {error}")
         return 1
     return 0
