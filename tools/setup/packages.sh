@@ -36,7 +36,6 @@ wanted iproute2 "the lab" program ip
 wanted nftables "the lab" program nft
 wanted ethtool "the lab" program ethtool
 wanted iputils-ping "the lab" program ping
-wanted tcpdump "the lab" program tcpdump
 wanted tshark "the tests that let Wireshark judge our messages" program tshark
 wanted busybox-static "the tests on a stock kernel" program busybox
 
