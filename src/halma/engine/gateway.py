@@ -11,6 +11,7 @@ link is attached, denied or unknown, and a snapshot says which and why.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import assert_never
 
 from halma.engine.api import (
@@ -45,17 +46,18 @@ from halma.engine.gateway_api import (
     PathMtuChanged,
     PrepareLink,
     Profiles,
-    ProfilesChanged,
+    ProfilesReplaced,
     RetryRequested,
     RouterSolicitationReceived,
     SolicitNodes,
+    Started,
     TearDownLink,
 )
 from halma.engine.gateway_context import GatewayContext, Timer
 from halma.engine.gateway_link import LINK_LOCAL, QUICK_PROBE, AccessLink, AccessLinks, Attachment, Denial
 from halma.engine.gateway_registration import Registrations
 from halma.engine.gateway_revocation import GatewayRevocations
-from halma.engine.gateway_snapshot import describe_anchor, describe_attachment, describe_link, describe_session
+from halma.engine.gateway_snapshot import describe_link, describe_session
 from halma.engine.heartbeat import Heartbeat, Outcome, PeerChange
 from halma.wire.errors import DecodeReason
 from halma.wire.messages import (
@@ -137,8 +139,13 @@ class Gateway:
         elif isinstance(event, AnchorRevocationRequested):
             hindrance = self._revocations.revoke_all(event.anchor)
             self._answer(event.op, {"error": hindrance} if hindrance else {"sent": True})
-        elif isinstance(event, ProfilesChanged):
-            self._profiles_changed()
+        elif isinstance(event, ProfilesReplaced):
+            self._profiles = event.profiles
+            self._profiles_replaced()
+            self._answer(event.op, {"attached": len(self._links)})
+        elif isinstance(event, Started):
+            for local, peer in event.peers:
+                self._heartbeats(self._heartbeat.announce(local, [peer]), [])
         else:
             assert_never(event)
         self._forget_anchors()
@@ -164,21 +171,41 @@ class Gateway:
         )
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
-    def snapshot(self) -> dict[str, object]:
-        """Sessions, attachments, links, anchors and counters."""
-        entries = self._registrations.list
-        moment = self._context.now.monotonic
+    def snapshot(self, now: Now) -> dict[str, object]:
+        """Everything that a person may see."""
         return {
-            "role": "gateway",
-            "sessions": [describe_session(entry, self._links.link(entry.interface), moment) for entry in entries],
-            "attachments": [describe_attachment(attachment, entries.get(attachment.key)) for attachment in self._links],
+            "sessions": list(self.describe_sessions(now)),
             "links": [describe_link(link) for link in self._links.links()],
-            "anchors": [
-                describe_anchor(anchor, len(entries.of_anchor(anchor)), self._heartbeat.describe(anchor))
-                for anchor in entries.anchors()
-            ],
-            "counters": {**self._context.counters, **self._heartbeat.counters},
+            "peers": list(self.describe_peers()),
+            "counters": self.describe_counters(),
         }
+
+    # ---- for people -----------------------------------------------------------------------------------------------------
+
+    def describe_sessions(self, now: Now) -> Iterator[dict[str, object]]:
+        """A row for each node that is attached here, or is being given up."""
+        entries = self._registrations.list
+        for attachment in self._links:
+            link = self._links.link(attachment.interface)
+            yield describe_session(attachment, entries.get(attachment.key), link, now)
+        for entry in entries:
+            if self._links.attachment(entry.key) is None:
+                yield describe_session(None, entry, self._links.link(entry.interface), now)
+
+    def describe_peers(self) -> Iterator[dict[str, object]]:
+        """A row for each anchor that there are sessions with."""
+        entries = self._registrations.list
+        for anchor in entries.anchors():
+            yield {"anchor": anchor, "sessions": len(entries.of_anchor(anchor)), **self._heartbeat.describe(anchor)}
+
+    def describe_counters(self) -> dict[str, int]:
+        """All counters, by name, with the number of sessions that exist now."""
+        existing = {"sessions": len(self._registrations.list), "attachments": len(self._links)}
+        return existing | self._context.counters | self._heartbeat.counters
+
+    def peers(self) -> list[tuple[bytes, bytes]]:
+        """Our address and theirs, for every anchor with sessions: what `Started` wants after a restart."""
+        return [(self._settings.address, anchor) for anchor in self._registrations.list.anchors()]
 
     # ---- what registrations tell (gateway_registration.Service) ---------------------------------------------------------
 
@@ -384,7 +411,7 @@ class Gateway:
         else:
             self._links.lose(attachment)
 
-    def _profiles_changed(self) -> None:
+    def _profiles_replaced(self) -> None:
         for attachment in self._links:
             old, address = attachment.profile, attachment.link_layer_address
             profile = self._profiles.for_link_layer_address(address)
@@ -406,6 +433,9 @@ class Gateway:
 
     def _received(self, event: MessageReceived) -> None:
         source, message = event.source, event.message
+        if event.destination != self._settings.address or source[0] == MULTICAST or source == UNSPECIFIED:
+            self._context.count("not_addressed_to_us")
+            return
         if isinstance(message, BindingAcknowledgement):
             self._registrations.acknowledged(source, message)
         elif isinstance(message, HeartbeatMessage):

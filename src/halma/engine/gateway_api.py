@@ -239,8 +239,18 @@ class AnchorRevocationRequested:
 
 
 @value
-class ProfilesChanged:
-    """The profiles were read again: look at every node anew."""
+class ProfilesReplaced:
+    """The operator has new profiles: look at every node anew. `op` other than 0 wants an `Answer`."""
+
+    profiles: Profiles
+    op: int = 0
+
+
+@value
+class Started:
+    """The daemon has begun to run; `peers` (our address, theirs) had sessions with us in a former life."""
+
+    peers: tuple[tuple[bytes, bytes], ...]
 
 
 GatewayEvent = (
@@ -261,7 +271,8 @@ GatewayEvent = (
     | RetryRequested
     | ClockSynchronized
     | AnchorRevocationRequested
-    | ProfilesChanged
+    | ProfilesReplaced
+    | Started
 )
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from halma.engine.api import Send, Severity
 from halma.engine.binding_update_list import BindingUpdateListEntry
-from halma.engine.gateway_api import UNSPECIFIED
 from halma.engine.gateway_context import GatewayContext
 from halma.engine.gateway_link import QUICK_PROBE, AccessLinks
 from halma.engine.gateway_registration import Registrations
@@ -41,7 +40,6 @@ HANDOVER = frozenset(
     }
 )
 SUPPORTED = frozenset(int(trigger) for trigger in RevocationTrigger)
-MULTICAST = 0xFF
 
 
 @value
@@ -80,9 +78,6 @@ class GatewayRevocations:
     def indicated(self, source: bytes, destination: bytes, message: BindingRevocationIndication) -> None:
         """An indication has come (sections 6.2.1 and 9.1)."""
         context = self._context
-        if source[0] == MULTICAST or source == UNSPECIFIED:
-            context.count("bri_not_unicast")
-            return
         known, moment = self._received.get((source, message.sequence)), context.now.monotonic
         if known is not None and known.message == message and moment < known.when + ANSWER_LIFETIME:
             context.count("bri_repeated")

@@ -1,68 +1,63 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a gateway shows to people: its sessions, attachments, links and anchors as plain JSON-able values.
+"""What a gateway shows to people, as rows of plain values: whoever shows them turns addresses into text.
 
-Always holds: no secrets; text that came off the network is escaped and bounded.
+Always holds: no secrets; a row has the same keys whatever the state of the session.
 """
 
 from __future__ import annotations
 
+from halma.engine.api import Now
 from halma.engine.binding_update_list import BindingUpdateListEntry, EntryState
 from halma.engine.gateway_link import AccessLink, Attachment
-from halma.text import show_address, show_identifier, show_link_layer_address, show_prefix
-from halma.wire.numbers import AccessTechnology, name_of
 
 
-def describe_session(entry: BindingUpdateListEntry, link: AccessLink | None, moment: float) -> dict[str, object]:
-    """A Binding Update List entry."""
-    return {
-        "node": show_identifier(entry.identifier),
-        "link_layer_identifier": show_link_layer_address(entry.link_layer_identifier),
-        "interface": link.name if link is not None else "-",
-        "state": entry.state.value,
-        "prefixes": [show_prefix(prefix.prefix, prefix.prefix_length) for prefix in entry.prefixes],
-        "anchor": show_address(entry.anchor),
-        "care_of_address": show_address(entry.tunnel.local),
-        "link_local_address": show_address(entry.link_local_address),
-        "access_technology": name_of(AccessTechnology, entry.access_technology),
-        "lifetime_seconds": entry.lifetime,
-        "remaining_seconds": max(0, int(entry.expires - moment)) if entry.prefixes else 0,
-        "waits_for": entry.request.kind.value if entry.request is not None else "",
-        "transmissions": len(entry.request.transmissions) if entry.request is not None else 0,
+def describe_session(
+    attachment: Attachment | None, entry: BindingUpdateListEntry | None, link: AccessLink | None, now: Now
+) -> dict[str, object]:
+    """A node on an access link with the service that it gets, or a session that is being given up: one of `attachment` and
+    `entry` at least is there."""
+    denial = attachment.denial if attachment is not None else None
+    row: dict[str, object] = {
+        "state": "denied" if denial is not None else "",
+        "reason": denial.reason if denial is not None else "",
+        "until": denial.until if denial is not None else "",
+        "interface": link.name if link is not None else "",
+        "prefixes": [],
+        "anchor": b"",
+        "access_technology": 0,
+        "lifetime_seconds": 0,
+        "remaining_seconds": None,
+        "waits_for": "",
     }
-
-
-def describe_attachment(attachment: Attachment, entry: BindingUpdateListEntry | None) -> dict[str, object]:
-    """A node on an access link, and the service that it gets."""
-    if attachment.denial is not None:
-        service = "denied"
-    elif entry is not None and entry.state is EntryState.REGISTERED:
-        service = "mobility"
-    else:
-        service = "registering"
-    return {
-        "node": show_identifier(attachment.profile.identifier),
-        "link_layer_address": show_link_layer_address(attachment.link_layer_address),
-        "interface": attachment.interface,
-        "address": show_address(attachment.address),
-        "service": service,
-        "reason": attachment.denial.reason if attachment.denial is not None else "",
-        "until": attachment.denial.until if attachment.denial is not None else "",
-    }
+    if attachment is not None:
+        row |= {
+            "node": attachment.profile.identifier,
+            "link_layer_address": attachment.link_layer_address,
+            "link_local_address": attachment.address,
+        }
+    if entry is not None:
+        row |= {
+            "node": entry.identifier,
+            "link_layer_address": entry.link_layer_identifier,
+            "state": row["state"] or entry.state.value,
+            "prefixes": [(prefix.prefix, prefix.prefix_length) for prefix in entry.prefixes],
+            "anchor": entry.anchor,
+            "access_technology": entry.access_technology,
+            "lifetime_seconds": entry.lifetime,
+            "waits_for": entry.request.kind.value if entry.request is not None else "",
+        }
+        if entry.state is EntryState.REGISTERED:
+            row["remaining_seconds"] = max(0.0, entry.expires - now.monotonic)
+    return row
 
 
 def describe_link(link: AccessLink) -> dict[str, object]:
     """An access interface."""
     return {
-        "interface": link.interface,
-        "name": link.name,
-        "up": link.up,
+        "interface": link.name,
+        "state": "up" if link.up else "down",
         "mtu": link.mtu,
-        "address": show_address(link.address),
+        "address": link.address,
         "attached": len(link.attachments),
-        "unknown": [show_link_layer_address(address) for address in link.unknown],
+        "unknown": list(link.unknown),
     }
-
-
-def describe_anchor(anchor: bytes, sessions: int, heartbeat: dict[str, object]) -> dict[str, object]:
-    """An anchor that there are sessions with."""
-    return {"address": show_address(anchor), "sessions": sessions, **heartbeat}
