@@ -39,7 +39,6 @@ mkdir -p $root/dev/pts $root/dev/shm $root/dev/net
 mount -t devpts pts $root/dev/pts
 mount -t tmpfs shm $root/dev/shm
 mount -t tmpfs run $root/run
-mount -t tmpfs tmp $root/tmp
 mkdir -p $root/run/netns
 [ -e $root/dev/net/tun ] || mknod $root/dev/net/tun c 10 200
 ln -sf /proc/self/fd $root/dev/fd
