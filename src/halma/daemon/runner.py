@@ -5,8 +5,8 @@ A wake-up of the signalling socket takes a batch of messages, gives each to the 
 the data plane at once, tells the engine how that went, and sends all answers at once. Effects that only one role has are
 carried out by functions that the role's daemon hands in.
 
-Always holds: effects are carried out in their order, save that messages leave last; an exception inside the engine is logged
-with its event, counted, and ends there; one timer is set, at the engine's next deadline.
+Always holds: effects are carried out in their order, save that messages leave last; an exception inside the engine or on the
+way of an effect is logged with it, counted, and ends there; one timer is set, at the engine's next deadline.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ class Runner:
 
     def _fault(self, event: object, error: Exception) -> None:
         self.counters["engine_faults"] += 1
-        self._log.bug(f"the engine failed on {event!r}"[:LONGEST_EVENT], error)
+        self._log.bug(f"failed on {event!r}"[:LONGEST_EVENT], error)
 
     # ---- time -----------------------------------------------------------------------------------------------------------
 
@@ -205,28 +205,34 @@ class Runner:
             changes: list[Change] = []
             follow: list[Any] = []
             for effect in effects:
-                if isinstance(effect, Send):
-                    outbox.append(
-                        (effect.source, effect.destination, encode(effect.message, effect.source, effect.destination))
-                    )
-                elif isinstance(effect, (Bind, Unbind)):
+                if isinstance(effect, (Bind, Unbind)):
                     changes.append(effect)
-                elif isinstance(effect, Report):
-                    self._log.report(effect)
-                elif isinstance(effect, Answer):
-                    future = self._asked.get(effect.op)
-                    if future is not None and not future.done():
-                        future.set_result(effect.result)
-                elif isinstance(effect, SendParameterProblem):
-                    self._parameter_problem(effect)
-                else:
-                    follow += self._apply(changes, now)
-                    changes = []
-                    for event in self._handlers[type(effect)](effect):
-                        follow += self._handle(event, now)
+                    continue
+                try:
+                    if isinstance(effect, Send):
+                        source, destination = effect.source, effect.destination
+                        outbox.append((source, destination, encode(effect.message, source, destination)))
+                    elif isinstance(effect, Report):
+                        self._log.report(effect)
+                    elif isinstance(effect, Answer):
+                        self._answered(effect)
+                    elif isinstance(effect, SendParameterProblem):
+                        self._parameter_problem(effect)
+                    else:
+                        follow += self._apply(changes, now)
+                        changes = []
+                        for event in self._handlers[type(effect)](effect):
+                            follow += self._handle(event, now)
+                except Exception as error:
+                    self._fault(effect, error)
             effects = follow + self._apply(changes, now)
         if outbox:
             self._transmit(outbox)
+
+    def _answered(self, answer: Answer) -> None:
+        future = self._asked.get(answer.op)
+        if future is not None and not future.done():
+            future.set_result(answer.result)
 
     def _apply(self, changes: list[Change], now: Now) -> list[Any]:
         """Write all changes to the data plane at once; what the engine makes of the outcomes."""
