@@ -34,8 +34,9 @@ INLINE int skb_turn_around(struct __sk_buff *skb, const struct inside *inside, c
 		return 0;
 	inner->hop_limit -= 1;
 	ecn_carry_over(inside->outer_ecn, inner);
-	write_outer(skb_data(skb) + ETHERNET_SIZE, inner->word, label, length, &tunnel->local, &tunnel->remote);
-	write_ethernet(skb_data(skb), hop);
+	struct ip6 *outer = inner - 1;
+	write_outer(outer, inner->word, label, length, &tunnel->local, &tunnel->remote);
+	write_ethernet(outer, hop);
 	count(DECAPSULATED);
 	count(ENCAPSULATED);
 	*verdict = bpf_redirect(hop->ifindex, 0);
@@ -123,7 +124,7 @@ INLINE int anchor_device(struct __sk_buff *skb)
 	struct binding *binding = binding_of(&ip->destination);
 	if (!binding) {
 		count(PASSED_UNBOUND);
-		return to_user_space(skb);
+		return to_user_space();
 	}
 	if (!binding->tunnel)
 		return drop(DROPPED_BOUND_TO_NOTHING);
@@ -136,7 +137,7 @@ INLINE int anchor_device(struct __sk_buff *skb)
 	u32 wire = skb_wire_length(skb, ip, 0);
 	if (wire + IP6_SIZE > tunnel->mtu) {
 		count(PASSED_TOO_BIG);
-		return wire <= MINIMUM_MTU ? CONTINUE : to_user_space(skb);
+		return wire <= MINIMUM_MTU ? CONTINUE : to_user_space();
 	}
 	u32 word = ip->word, length = skb->gso_size ? skb->len : total_length(ip), label = flow_label(ip, skb_ports(skb, ip, 0));
 	long found = find_next_hop(skb, hop, &tunnel->local, &tunnel->remote, wire + IP6_SIZE, skb->ifindex, settings->generation);

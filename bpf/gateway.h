@@ -67,7 +67,7 @@ INLINE int towards_anchor(struct __sk_buff *skb, struct ip6 *ip, const struct bi
 	if (!ip)
 		return drop(ERROR);
 	ip->hop_limit -= 1;
-	write_ethernet(skb_data(skb), hop);
+	write_ethernet(ip, hop);
 	return bpf_redirect(hop->ifindex, 0);
 }
 

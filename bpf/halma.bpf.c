@@ -29,7 +29,7 @@ SECTION("tc") int gateway_access(struct __sk_buff *skb)
 
 SECTION("tc") int gateway_out(struct __sk_buff *skb)
 {
-	return to_user_space(skb);
+	return gateway_device(skb);
 }
 
 SECTION("xdp") int anchor_network_xdp(struct xdp_md *xdp)

@@ -30,13 +30,15 @@ INLINE void *skb_end(const struct __sk_buff *skb)
 // The IPv6 header at `offset`, once the first `offset` + 40 bytes are known to be there to read and write; 0 if they are not.
 INLINE struct ip6 *skb_header(struct __sk_buff *skb, u32 offset)
 {
-	if (skb_data(skb) + offset + IP6_SIZE > skb_end(skb)) {
+	void *data = skb_data(skb);
+	if (data + offset + IP6_SIZE > skb_end(skb)) {
 		if (skb->len < offset + IP6_SIZE || bpf_skb_pull_data(skb, offset + IP6_SIZE))
 			return 0;
-		if (skb_data(skb) + offset + IP6_SIZE > skb_end(skb))
+		data = skb_data(skb);
+		if (data + offset + IP6_SIZE > skb_end(skb))
 			return 0;
 	}
-	return skb_data(skb) + offset;
+	return data + offset;
 }
 
 // The first word of the transport header when it is TCP or UDP, for the flow label.
@@ -78,8 +80,11 @@ INLINE long skb_make_room(struct __sk_buff *skb)
 	return result;
 }
 
-INLINE void write_ethernet(struct ethernet *ethernet, const struct next_hop *hop)
+// The link-layer header in front of the IPv6 header `ip`. (The verifier forgets what it knows of a packet when its start is read
+// again, so every place in a packet is counted from one that has been checked.)
+INLINE void write_ethernet(struct ip6 *ip, const struct next_hop *hop)
 {
+	struct ethernet *ethernet = (void *)ip - ETHERNET_SIZE;
 	__builtin_memcpy(ethernet->destination, hop->destination, 6);
 	__builtin_memcpy(ethernet->source, hop->source, 6);
 	ethernet->type = ETHERTYPE_IPV6;
@@ -104,7 +109,7 @@ INLINE int skb_encapsulate(struct __sk_buff *skb, const struct ip6 *ip, const st
 	write_outer(outer, word, label, length, &tunnel->local, &tunnel->remote);
 	count(ENCAPSULATED);
 	if (found == BPF_FIB_LKUP_RET_SUCCESS) {
-		write_ethernet(skb_data(skb), hop);
+		write_ethernet(outer, hop);
 		return bpf_redirect(hop->ifindex, 0);
 	}
 	count(PASSED_NO_NEIGHBOUR);
@@ -192,7 +197,7 @@ INLINE int skb_forward(struct __sk_buff *skb, struct ip6 *ip, const struct confi
 		__builtin_memcpy(on_link.ipv6_nh, &destination, 16);
 		return bpf_redirect_neigh(only_to, &on_link, sizeof on_link, 0);
 	}
-	write_ethernet(skb_data(skb), hop);
+	write_ethernet(ip, hop);
 	return bpf_redirect(hop->ifindex, 0);
 }
 

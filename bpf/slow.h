@@ -10,11 +10,10 @@
 #define SLOW_BURST 200
 #define NANOSECONDS_PER_TOKEN (1000000000ULL / SLOW_PACKETS_PER_SECOND)
 
-INLINE int to_user_space(struct __sk_buff *skb)
+INLINE int to_user_space(void)
 {
 	u32 zero = 0;
 	struct bucket *bucket = bpf_map_lookup_elem(&buckets, &zero);
-	(void)skb;
 	if (!bucket)
 		return DROP;
 	u64 now = bpf_ktime_get_ns(), gained = (now - bucket->time) / NANOSECONDS_PER_TOKEN;
@@ -28,6 +27,17 @@ INLINE int to_user_space(struct __sk_buff *skb)
 		return DROP;
 	bucket->tokens -= 1;
 	return CONTINUE;
+}
+
+// What the gateway's programs send to the tunnel device: small packets for a narrow path are traffic, the others are errors.
+INLINE int gateway_device(struct __sk_buff *skb)
+{
+	struct ip6 *ip = skb_header(skb, 0);
+	if (!ip || !is_version_6(ip) || is_multicast(&ip->destination))
+		return DROP;
+	if (ip->hop_limit > 1 && skb_wire_length(skb, ip, 0) <= MINIMUM_MTU)
+		return CONTINUE;
+	return to_user_space();
 }
 
 #endif

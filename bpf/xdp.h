@@ -18,9 +18,8 @@ INLINE void *xdp_end(const struct xdp_md *xdp)
 
 INLINE struct ip6 *xdp_header(const struct xdp_md *xdp, u32 offset)
 {
-	if (xdp_data(xdp) + offset + IP6_SIZE > xdp_end(xdp))
-		return 0;
-	return xdp_data(xdp) + offset;
+	void *header = xdp_data(xdp) + offset;
+	return header + IP6_SIZE > xdp_end(xdp) ? 0 : header;
 }
 
 INLINE int xdp_drop(u32 counter)
@@ -58,7 +57,7 @@ INLINE int xdp_encapsulate(struct xdp_md *xdp, struct ip6 *ip, const struct bind
 	struct ip6 *outer = xdp_header(xdp, ETHERNET_SIZE);
 	if (!outer)
 		return xdp_drop(ERROR);
-	write_ethernet(xdp_data(xdp), hop);
+	write_ethernet(outer, hop);
 	write_outer(outer, word, label, length, &tunnel->local, &tunnel->remote);
 	count(ENCAPSULATED);
 	return bpf_redirect_map(&xdp_ports, hop->ifindex, 0);
@@ -85,9 +84,10 @@ INLINE int xdp_decapsulate(struct xdp_md *xdp, struct ip6 *outer, struct ip6 *in
 	inner->hop_limit -= 1;
 	if (bpf_xdp_adjust_head(xdp, IP6_SIZE))
 		return xdp_drop(ERROR);
-	if (xdp_data(xdp) + ETHERNET_SIZE > xdp_end(xdp))
+	struct ip6 *ip = xdp_header(xdp, ETHERNET_SIZE);
+	if (!ip)
 		return xdp_drop(ERROR);
-	write_ethernet(xdp_data(xdp), hop);
+	write_ethernet(ip, hop);
 	count(DECAPSULATED);
 	return bpf_redirect_map(&xdp_ports, hop->ifindex, 0);
 }
@@ -106,7 +106,7 @@ INLINE int xdp_turn_around(struct xdp_md *xdp, struct ip6 *outer, struct ip6 *in
 	ecn_carry_over(ecn(outer), inner);
 	inner->hop_limit -= 1;
 	write_outer(outer, inner->word, flow_label(inner, xdp_ports_of(xdp, inner)), length, &tunnel->local, &tunnel->remote);
-	write_ethernet(xdp_data(xdp), hop);
+	write_ethernet(outer, hop);
 	count(DECAPSULATED);
 	count(ENCAPSULATED);
 	return bpf_redirect_map(&xdp_ports, hop->ifindex, 0);

@@ -9,6 +9,7 @@ from __future__ import annotations
 from halma.forwarding.bpfplane import BpfPlane
 from halma.forwarding.memory import MemoryPlane
 from halma.forwarding.plane import Plane, PlaneSettings
+from halma.forwarding.tunplane import TunPlane
 
 __all__ = ["KINDS", "Plane", "PlaneSettings", "open_plane"]
 
@@ -22,4 +23,6 @@ def open_plane(kind: str, settings: PlaneSettings) -> Plane:
         return MemoryPlane(settings)
     if kind in ("auto", "xdp", "tcx", "clsact"):
         return BpfPlane(settings, kind)
+    if kind == "tun":
+        return TunPlane(settings)
     raise ValueError(f"unknown plane {kind!r}: one of {', '.join(KINDS)}")

@@ -140,7 +140,10 @@ class Map:
 
     def _batch(self, command: int, keys: bytes, values: bytes) -> int:
         total, done = len(keys) // self.key_size, 0
-        held_keys, held_values = ctypes.create_string_buffer(keys, len(keys)), ctypes.create_string_buffer(values, len(values) or 1)
+        held_keys, held_values = (
+            ctypes.create_string_buffer(keys, len(keys)),
+            ctypes.create_string_buffer(values, len(values) or 1),
+        )
         while done < total:
             count = min(_BATCH, total - done)
             attribute = struct.pack(
@@ -171,11 +174,22 @@ class Map:
         count = min(4096, max(16, self.maximum_entries))
         keys = ctypes.create_string_buffer(self.key_size * count)
         values = ctypes.create_string_buffer(self.value_size * count)
-        cursor, next_cursor = ctypes.create_string_buffer(max(8, self.key_size)), ctypes.create_string_buffer(max(8, self.key_size))
+        cursor, next_cursor = (
+            ctypes.create_string_buffer(max(8, self.key_size)),
+            ctypes.create_string_buffer(max(8, self.key_size)),
+        )
         first = True
         while True:
             attribute = struct.pack(
-                "=QQQQIIQQ", 0 if first else _address(cursor), _address(next_cursor), _address(keys), _address(values), count, self.fd, 0, 0
+                "=QQQQIIQQ",
+                0 if first else _address(cursor),
+                _address(next_cursor),
+                _address(keys),
+                _address(values),
+                count,
+                self.fd,
+                0,
+                0,
             )
             buffer = ctypes.create_string_buffer(attribute, _ATTRIBUTE_SIZE)
             result = _libc.syscall(_SYSTEM_CALL[os.uname().machine], MAP_LOOKUP_BATCH, buffer, _ATTRIBUTE_SIZE)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The plane that is BPF programs on the ports (bpf/halma.bpf.c): the default.
 
-Each port gets the mechanism that suits it, by probing: a tc program by TCX, or on kernels before 6.6 by clsact, and native XDP in
-front of it where the driver has that. What the programs leave to others goes to the tunnel device (`tundevice`): the kernel
-answers what a router answers, and `exceptions` the rest.
+Each port gets the mechanism that suits it, by probing: a tc program by TCX, or on kernels before 6.6 by clsact, and native XDP
+in front of it where the driver has that. What the programs leave to others goes to the tunnel device (`tundevice`): the kernel
+answers what a router answers, and `slowpath` the rest.
 
 Always holds: a binding is in the map before `apply` says 0, and a packet that no program has dealt with is never
 forwarded outside a tunnel.
@@ -18,13 +18,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 from halma.engine.api import Bind, Tunnel
 from halma.forwarding import hooks
-from halma.forwarding.bpf import Link
+from halma.forwarding.bpf import Link, Program
 from halma.forwarding.checks import PREFIX_LENGTH, inner_mtu
 from halma.forwarding.claim import Claim
-from halma.forwarding.exceptions import Exceptions
 from halma.forwarding.loader import OBJECT_DIRECTORY, Collection, ObjectFile
 from halma.forwarding.plane import COUNTERS, Change, PlaneSettings, PortKind, PortState, Side
 from halma.forwarding.rtnetlink import PROTOCOL, Route, RouteNetlink
+from halma.forwarding.slowpath import SlowPath
 from halma.forwarding.tables import Tables, maximum_tunnels
 from halma.forwarding.tundevice import TunDevice
 
@@ -43,6 +43,7 @@ class BpfPlane:
         programs have not been compiled (`make bpf`)."""
         self.name = "bpf" if mechanism == "auto" else mechanism
         self.settings = settings
+        self.software = False
         self.on_path_mtu: Callable[[Tunnel, int], None] | None = None
         self._mechanism = mechanism
         self._generation, self._flags = 1, _LOCAL_ROUTING if settings.local_routing else 0
@@ -77,13 +78,13 @@ class BpfPlane:
             if settings.side is Side.ANCHOR:
                 for prefix, length in settings.prefixes:
                     self._netlink.replace_route(Route(prefix, length, self._device.index))
-            self._exceptions = Exceptions(self)
-            undo.callback(self._exceptions.close)
+            self._slow_path = SlowPath(self, self._tables, self._device.fd, hop_limit_is_done=settings.side is Side.ANCHOR)
+            undo.callback(self._slow_path.close)
             self._undo = undo.pop_all()
         if not self._tcx and mechanism != "clsact":
             self._notes.append("this kernel has no TCX (Linux 6.6): BPF filters on clsact are used instead")
 
-    def _role_program(self, what: str) -> hooks.Program:
+    def _role_program(self, what: str) -> Program:
         return self._objects.program(f"{self.settings.side.value}_{what}")
 
     # ---- ports ----
@@ -103,7 +104,9 @@ class BpfPlane:
         program = f"{self.settings.side.value}_{kind.value}"
         made: list[hooks.Hook | Link] = []
         with contextlib.ExitStack() as undo:
-            hook = hooks.Hook(self._netlink, self._claim, interface, self._objects.program(program), egress=False, tcx=self._tcx)
+            hook = hooks.Hook(
+                self._netlink, self._claim, interface, self._objects.program(program), egress=False, tcx=self._tcx
+            )
             undo.callback(hook.close)
             made.append(hook)
             mechanism = "tcx" if self._tcx else "clsact"
@@ -164,7 +167,12 @@ class BpfPlane:
         """The prefix is routed to its access interface before the programs use it: for what the stack itself sends."""
         routed: dict[int, int] = {}
         for index, change in enumerate(changes):
-            if isinstance(change, Bind) and change.access and change.prefix_length == PREFIX_LENGTH and len(change.prefix) == 16:
+            if (
+                isinstance(change, Bind)
+                and change.access
+                and change.prefix_length == PREFIX_LENGTH
+                and len(change.prefix) == 16
+            ):
                 try:
                     self._netlink.replace_route(Route(change.prefix, PREFIX_LENGTH, change.access))
                 except OSError as error:
@@ -213,13 +221,10 @@ class BpfPlane:
 
     def _look_at_rules(self) -> None:
         with contextlib.suppress(OSError):
-            foreign = [rule for owner, rule in self._netlink_for_rules() if owner != PROTOCOL]
+            with contextlib.closing(RouteNetlink()) as netlink:  # another thread may be using ours
+                foreign = [rule for owner, rule in netlink.rules() if owner != PROTOCOL]
             selective = any((rule.priority, rule.table) not in _DEFAULT_RULES for rule in foreign)
             self._flags = (self._flags & ~_POLICY_ROUTING) | (_POLICY_ROUTING if selective else 0)
-
-    def _netlink_for_rules(self) -> list[tuple[int, object]]:
-        with contextlib.closing(RouteNetlink()) as netlink:
-            return list(netlink.rules())
 
     def _write_configuration(self) -> None:
         entry = _CONFIGURATION.pack(self._generation, self._flags, self._device.index, 0)
@@ -231,13 +236,13 @@ class BpfPlane:
         for index, name in enumerate(COUNTERS):
             raw = self._objects.maps["counters"].lookup(struct.pack("=I", index)) or b""
             found[name] = sum(struct.unpack(f"={len(raw) // 8}Q", raw))
-        for name, packets in self._exceptions.counters.items():
+        for name, packets in list(self._slow_path.counters.items()):
             found[name] += packets
         return found
 
     def notes(self) -> list[str]:
         """What was found missing and what is used instead."""
-        return [*self._notes, *self._exceptions.notes()]
+        return list(self._notes)
 
     def close(self) -> None:
         """Unhook everything, remove routes and the tunnel device."""

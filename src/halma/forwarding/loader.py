@@ -83,8 +83,12 @@ class ObjectFile:
             elif names[index] == "license" and info & 15 == _SYMBOL_IS_OBJECT:
                 self.licence = data[at : at + size].rstrip(b"\0")
             elif names[index] in _PROGRAM_SECTIONS and info & 15 == _SYMBOL_IS_FUNCTION:
-                places = tuple((offset - start, name) for offset, name in relocations.get(index, ()) if start <= offset < start + size)
-                self.programs[text(strings, name_offset)] = ProgramText(_PROGRAM_SECTIONS[names[index]], data[at : at + size], places)
+                places = tuple(
+                    (offset - start, name) for offset, name in relocations.get(index, ()) if start <= offset < start + size
+                )
+                self.programs[text(strings, name_offset)] = ProgramText(
+                    _PROGRAM_SECTIONS[names[index]], data[at : at + size], places
+                )
 
 
 class Collection:

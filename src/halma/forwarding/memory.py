@@ -8,7 +8,7 @@ its leniency.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from halma.engine.api import Bind, Tunnel
 from halma.forwarding.checks import refusal
@@ -27,7 +27,7 @@ class MemoryPlane:
         self.refuse_next: list[int] = []
         self.path_mtus: dict[Tunnel, int] = {}
         self.closed = False
-        self.on_path_mtu = None
+        self.on_path_mtu: Callable[[Tunnel, int], None] | None = None
         self._bound: dict[tuple[bytes, int], tuple[Tunnel | None, int]] = {}
         self._ports: dict[int, PortState] = {}
 

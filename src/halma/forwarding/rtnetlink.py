@@ -257,7 +257,11 @@ class RouteNetlink:
 
     def add_filter(self, interface: int, parent: int, priority: int, program: int, name: str) -> None:
         """Hook a program in (`program` its descriptor) for IPv6 packets, direct action."""
-        options = _attribute(6, struct.pack("=I", program)) + _attribute(7, name.encode() + b"\0") + _attribute(8, struct.pack("=I", 1))
+        options = (
+            _attribute(6, struct.pack("=I", program))
+            + _attribute(7, name.encode() + b"\0")
+            + _attribute(8, struct.pack("=I", 1))
+        )
         information = (priority << 16) | socket.htons(0x86DD)
         body = struct.pack("=BxxxiIII", 0, interface, 1, parent, information)
         body += _attribute(1, b"bpf\0") + _attribute(2 | _NESTED, options)

@@ -11,12 +11,13 @@ before all others that are free have been used.
 from __future__ import annotations
 
 import errno
+import os
 import struct
 from collections import deque
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 from halma.engine.api import Bind, Tunnel
-from halma.forwarding.bpf import Map
 from halma.forwarding.checks import refusal
 from halma.forwarding.plane import Change, PlaneSettings, Side
 
@@ -29,6 +30,67 @@ _ZEROS = bytes(8)
 def maximum_tunnels(settings: PlaneSettings) -> int:
     """How many tunnels there can be: never more than bindings."""
     return min(MAXIMUM_TUNNELS, settings.maximum_bindings)
+
+
+class Entries(Protocol):
+    """What the tables need of a map: `halma.forwarding.bpf.Map` has it, and `DictionaryMap`."""
+
+    def update(self, key: bytes, value: bytes) -> None:
+        """Set one entry. Raises OSError."""
+
+    def lookup(self, key: bytes) -> bytes | None:
+        """One entry's value, or None."""
+
+    def update_batch(self, keys: bytes, values: bytes) -> int:
+        """Set entries in order; answers how many before the first refusal."""
+
+    def delete_batch(self, keys: bytes) -> int:
+        """Remove entries in order; answers how many before the first that is not there."""
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """All entries."""
+
+
+class DictionaryMap:
+    """A map without a kernel, which refuses what the kernel's would refuse."""
+
+    def __init__(self, key_size: int, maximum_entries: int) -> None:
+        self._key_size, self._maximum_entries = key_size, maximum_entries
+        self._held: dict[bytes, bytes] = {}
+
+    def update(self, key: bytes, value: bytes) -> None:
+        """Raises OSError (E2BIG) when it is full."""
+        if key not in self._held and len(self._held) >= self._maximum_entries:
+            raise OSError(errno.E2BIG, os.strerror(errno.E2BIG))
+        self._held[key] = value
+
+    def lookup(self, key: bytes) -> bytes | None:
+        """One entry's value, or None."""
+        return self._held.get(key)
+
+    def update_batch(self, keys: bytes, values: bytes) -> int:
+        """As `Entries` says."""
+        total = len(keys) // self._key_size
+        size = len(values) // total
+        for index in range(total):
+            try:
+                key = keys[index * self._key_size : (index + 1) * self._key_size]
+                self.update(key, values[index * size : (index + 1) * size])
+            except OSError:
+                return index
+        return total
+
+    def delete_batch(self, keys: bytes) -> int:
+        """As `Entries` says."""
+        total = len(keys) // self._key_size
+        for index in range(total):
+            if self._held.pop(keys[index * self._key_size : (index + 1) * self._key_size], None) is None:
+                return index
+        return total
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """All entries."""
+        yield from list(self._held.items())
 
 
 class TunnelRecord:
@@ -51,7 +113,7 @@ class TunnelRecord:
 class Tables:
     """The tables of a BPF plane."""
 
-    def __init__(self, settings: PlaneSettings, prefixes: Map, tunnels: Map) -> None:
+    def __init__(self, settings: PlaneSettings, prefixes: Entries, tunnels: Entries) -> None:
         self._settings, self._prefixes, self._tunnels = settings, prefixes, tunnels
         self._free: deque[int] = deque(range(1, maximum_tunnels(settings) + 1))
         self._records: dict[Tunnel, TunnelRecord] = {}
@@ -84,10 +146,10 @@ class Tables:
         for index, change in enumerate(changes):
             prefix = change.prefix
             if change.__class__ is Bind:
-                tunnel = change.tunnel  # type: ignore[union-attr]
+                tunnel = change.tunnel
                 record = self._nothing if tunnel is None else records.get(tunnel)
                 old = bound.get(prefix)
-                if record is None or old is None or change.prefix_length != 64 or (at_gateway and not change.access):  # type: ignore[union-attr]
+                if record is None or old is None or change.prefix_length != 64 or (at_gateway and not change.access):
                     error = refusal(change, settings)
                     if not error and record is None and tunnel is not None:
                         record = self._new_tunnel(tunnel)
@@ -104,7 +166,7 @@ class Tables:
                     old.users -= 1
                     if not old.users:
                         unused.append(old)
-                writes[key] = record.values.get(change.access) or record.value(change.access)  # type: ignore[union-attr]
+                writes[key] = record.values.get(change.access) or record.value(change.access)
                 if removals:
                     removals.pop(key, None)
             else:

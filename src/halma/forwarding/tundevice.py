@@ -15,6 +15,7 @@ import fcntl
 import os
 import socket
 import struct
+from pathlib import Path
 
 from halma.forwarding.rtnetlink import RouteNetlink
 
@@ -50,8 +51,8 @@ class TunDevice:
         try:
             self.index = socket.if_nametoindex(self.name)
             for setting, value in (("forwarding", "1"), ("accept_ra", "0"), ("addr_gen_mode", "1")):
-                with contextlib.suppress(OSError), open(f"/proc/sys/net/ipv6/conf/{self.name}/{setting}", "w", encoding="ascii") as file:
-                    file.write(value)
+                with contextlib.suppress(OSError):
+                    Path(f"/proc/sys/net/ipv6/conf/{self.name}/{setting}").write_text(value, encoding="ascii")
             netlink.set_up(self.index, mtu)
         except OSError:
             self.close()

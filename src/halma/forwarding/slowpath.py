@@ -1,0 +1,316 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a plane does in user space: a thread that reads the tunnel device and the tunnel packets that no program took.
+
+For the BPF planes these are the rare cases: no binding (Destination Unreachable), too big for one tunnel (Packet Too Big),
+small packets on a path of less than 1320 bytes (fragmented outside, RFC 2473 section 7.1) and their reassembly, ICMPv6
+errors that routers in the tunnel's path send us (RFC 2473 section 8), and changes of routes. For the TUN plane it is all.
+
+Always holds: no packet goes out bare, and none comes in but from the far end of the tunnel that its inner address is bound to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from halma.engine.api import Tunnel
+from halma.forwarding import tunnelling
+from halma.forwarding.checks import MINIMUM_MTU, inner_mtu
+from halma.forwarding.plane import PlaneSettings, Side
+from halma.forwarding.rtnetlink import change_listener
+from halma.forwarding.tables import Tables, TunnelRecord
+
+PATH_MTU_LIFETIME = 600.0
+"""Seconds after which a learnt path MTU is forgotten (RFC 8201 section 4)."""
+
+_ERRORS_PER_SECOND, _BURST = 500.0, 100.0
+_BUDGET = 64  # packets read from one descriptor before the others have their turn
+_IPV6_HDRINCL, _IPV6_RECVERR = 36, 25
+_MSG_ERRQUEUE = 0x2000
+_RULE_MESSAGES = (32, 33)
+_ORIGIN_ICMPV6 = 3
+
+
+class Owner(Protocol):
+    """What the slow path needs of the plane that it works for."""
+
+    settings: PlaneSettings
+    software: bool
+    on_path_mtu: Callable[[Tunnel, int], None] | None
+
+    def set_path_mtu(self, tunnel: Tunnel, mtu: int) -> None:
+        """See Plane."""
+
+    def routes_changed(self) -> None:
+        """See Plane."""
+
+    def rules_changed(self) -> None:
+        """Routing rules have changed."""
+
+
+def _raw_socket(protocol: int) -> socket.socket:
+    return socket.socket(socket.AF_INET6, socket.SOCK_RAW | socket.SOCK_NONBLOCK, protocol)
+
+
+class SlowPath:
+    """The thread and its sockets."""
+
+    def __init__(self, owner: Owner, tables: Tables, device: int, hop_limit_is_done: bool) -> None:
+        """`device` is the descriptor of the tunnel device; `hop_limit_is_done` says that the kernel has forwarded what is read
+        from it. Raises OSError."""
+        self._owner, self._tables, self._device = owner, tables, device
+        self._at_anchor = owner.settings.side is Side.ANCHOR
+        self._hop_limit_is_done = hop_limit_is_done
+        self.counters: dict[str, int] = {}
+        self._learnt: dict[Tunnel, float] = {}
+        self._tokens, self._refilled = _BURST, time.monotonic()
+        self._identification = int.from_bytes(os.urandom(4), "big")
+        self._stopping = False
+        with contextlib.ExitStack() as undo:
+            self._raw = undo.enter_context(_raw_socket(socket.IPPROTO_RAW))
+            self._raw.setsockopt(socket.IPPROTO_IPV6, _IPV6_HDRINCL, 1)
+            self._icmp = undo.enter_context(_raw_socket(socket.IPPROTO_ICMPV6))
+            self._icmp.setsockopt(socket.IPPROTO_ICMPV6, 1, bytes([255] * 32))  # ICMP6_FILTER: it only sends
+            self._tunnel = undo.enter_context(_raw_socket(tunnelling.IPV6))
+            for option in (socket.IPV6_RECVPKTINFO, socket.IPV6_RECVTCLASS, _IPV6_RECVERR):
+                self._tunnel.setsockopt(socket.IPPROTO_IPV6, option, 1)
+            self._changes = undo.enter_context(change_listener())
+            self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+            undo.callback(os.close, self._wake_read)
+            undo.callback(os.close, self._wake_write)
+            self._undo = undo.pop_all()
+        self._thread = threading.Thread(target=self._run, name="halma-slow-path", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop the thread and close the sockets."""
+        self._stopping = True
+        os.write(self._wake_write, b"x")
+        self._thread.join()
+        self._undo.close()
+
+    # ---- the thread ----
+
+    def _run(self) -> None:
+        poll = select.poll()
+        readers: dict[int, Callable[[], None]] = {
+            self._device: self._read_device,
+            self._tunnel.fileno(): self._read_tunnel,
+            self._changes.fileno(): self._read_changes,
+        }
+        for descriptor in (*readers, self._wake_read):
+            poll.register(descriptor, select.POLLIN)
+        while not self._stopping:
+            ready = poll.poll(self._timeout())
+            for descriptor, events in ready:
+                reader = readers.get(descriptor)
+                if reader is None:
+                    continue
+                if descriptor == self._tunnel.fileno() and events & select.POLLERR:
+                    self._read_errors()
+                if descriptor == self._device and events & (select.POLLERR | select.POLLHUP):
+                    poll.unregister(descriptor)
+                    continue
+                with contextlib.suppress(BlockingIOError, InterruptedError):
+                    reader()
+            self._forget_old_mtus()
+
+    def _timeout(self) -> float | None:
+        if not self._learnt:
+            return None
+        return max(0.0, min(self._learnt.values()) - time.monotonic()) * 1000 + 1
+
+    def _count(self, name: str) -> None:
+        self.counters[name] = self.counters.get(name, 0) + 1
+
+    # ---- towards the far end ----
+
+    def _read_device(self) -> None:
+        for _ in range(_BUDGET):
+            try:
+                self.outbound(os.read(self._device, 65536))
+            except OSError as error:
+                if error.errno in (errno.EIO, errno.EBADFD):  # the interface is down or gone
+                    time.sleep(0.01)
+                raise BlockingIOError from error
+
+    def outbound(self, packet: bytes) -> None:
+        """A packet from the tunnel device: into its tunnel, or answered."""
+        if tunnelling.total_length(packet) is None:
+            return
+        source, destination = packet[8:24], packet[24:40]
+        if destination[0] == 0xFF or source[:2] == b"\xfe\x80" or source == bytes(16):
+            return
+        record = self._tables.record_of((destination if self._at_anchor else source)[:8] + bytes(8))
+        if record is None:
+            if self._at_anchor:
+                self._count_if_first("passed_unbound")
+                self._answer(tunnelling.DESTINATION_UNREACHABLE, tunnelling.NO_ROUTE, 0, packet)
+            else:
+                self._count("dropped_wrong_inner_source")
+            return
+        if self._tables.is_nothing(record):
+            self._count("dropped_bound_to_nothing")
+            return
+        if not self._hop_limit_is_done and packet[7] <= 1:
+            self._answer(tunnelling.TIME_EXCEEDED, 0, 0, packet)
+            return
+        if len(packet) > inner_mtu(record.mtu):
+            self._count_if_first("passed_too_big")
+            self._answer(tunnelling.PACKET_TOO_BIG, 0, inner_mtu(record.mtu), packet)
+            return
+        if not self._hop_limit_is_done:
+            packet = tunnelling.less_hop_limit(packet)
+        self._send(packet, record)
+
+    def _count_if_first(self, name: str) -> None:
+        """Count what the BPF programs have counted already where there are any."""
+        if self._owner.software:
+            self._count(name)
+
+    def _send(self, inner: bytes, record: TunnelRecord) -> None:
+        tunnel = record.tunnel
+        whole = tunnelling.encapsulate(inner, tunnel.local, tunnel.remote)
+        self._identification = (self._identification + 1) & 0xFFFFFFFF
+        for packet in tunnelling.fragments(whole, max(MINIMUM_MTU, record.mtu), self._identification):
+            try:
+                self._raw.sendto(packet, (socket.inet_ntop(socket.AF_INET6, tunnel.remote), 0))
+            except OSError as error:
+                self._count("error")
+                if error.errno == errno.EMSGSIZE:
+                    self._path_is_narrower(tunnel, inner)
+                return
+        self._count("encapsulated")
+
+    def _path_is_narrower(self, tunnel: Tunnel, inner: bytes) -> None:
+        """The first link is narrower than the path MTU that we were told."""
+        with contextlib.suppress(OSError), contextlib.closing(socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)) as probe:
+            probe.connect((socket.inet_ntop(socket.AF_INET6, tunnel.remote), 9))
+            self._learn(tunnel, probe.getsockopt(socket.IPPROTO_IPV6, 24), inner)  # IPV6_MTU
+
+    def _answer(self, kind: int, code: int, value: int, about: bytes) -> None:
+        """Send an ICMPv6 error to the source of a packet, within a rate (RFC 4443 section 2.4 (f))."""
+        if not tunnelling.may_be_answered(about):
+            return
+        now = time.monotonic()
+        self._tokens = min(_BURST, self._tokens + (now - self._refilled) * _ERRORS_PER_SECOND)
+        self._refilled = now
+        if self._tokens < 1:
+            return
+        self._tokens -= 1
+        with contextlib.suppress(OSError):
+            target = socket.inet_ntop(socket.AF_INET6, about[8:24])
+            self._icmp.sendto(tunnelling.error_message(kind, code, value, about), (target, 0))
+
+    # ---- from the far end ----
+
+    def _read_tunnel(self) -> None:
+        for _ in range(_BUDGET):
+            inner, ancillary, _, address = self._tunnel.recvmsg(65536, 128)
+            local, traffic_class = b"", 0
+            for level, kind, data in ancillary:
+                if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
+                    local = data[:16]
+                elif level == socket.IPPROTO_IPV6 and kind == socket.IPV6_TCLASS:
+                    traffic_class = struct.unpack("=i", data[:4])[0]
+            self.inbound(inner, Tunnel(local, socket.inet_pton(socket.AF_INET6, address[0].partition("%")[0])), traffic_class)
+
+    def inbound(self, inner: bytes, tunnel: Tunnel, traffic_class: int) -> None:
+        """What came in a tunnel: to the stack, as from the tunnel device, or dropped and counted."""
+        if tunnel.local not in self._owner.settings.addresses:
+            return
+        length = tunnelling.total_length(inner)
+        if length is None:
+            self._count("dropped_malformed")
+            return
+        address = inner[8:24] if self._at_anchor else inner[24:40]
+        record = self._tables.record_of(address[:8] + bytes(8))
+        if record is None:
+            self._count("dropped_unknown_inner")
+        elif self._tables.is_nothing(record):
+            self._count("dropped_bound_to_nothing")
+        elif record.tunnel != tunnel:
+            self._count("dropped_wrong_outer_source")
+        else:
+            packet = tunnelling.congestion(inner[:length], traffic_class)
+            if packet is None:
+                self._count("dropped_congestion_mark")
+                return
+            self._count("decapsulated")
+            with contextlib.suppress(OSError):
+                os.write(self._device, packet)
+
+    # ---- errors about tunnel packets (RFC 2473 section 8) ----
+
+    def _read_errors(self) -> None:
+        for _ in range(_BUDGET):
+            try:
+                inner, ancillary, _, address = self._tunnel.recvmsg(65536, 256, _MSG_ERRQUEUE)
+            except OSError:
+                return
+            for level, kind, data in ancillary:
+                if level == socket.IPPROTO_IPV6 and kind == _IPV6_RECVERR and len(data) >= 16:
+                    _, origin, icmp_type, _, _, information, _ = struct.unpack_from("=IBBBBII", data)
+                    if origin == _ORIGIN_ICMPV6:
+                        remote = socket.inet_pton(socket.AF_INET6, address[0].partition("%")[0])
+                        self.outer_error(remote, icmp_type, information, inner)
+
+    def outer_error(self, remote: bytes, icmp_type: int, information: int, inner: bytes) -> None:
+        """An ICMPv6 error about a tunnel packet to `remote`; `inner` is what it quotes of the inner packet."""
+        if len(inner) < tunnelling.HEADER or inner[0] >> 4 != 6:
+            return
+        address = inner[24:40] if self._at_anchor else inner[8:24]
+        record = self._tables.record_of(address[:8] + bytes(8))
+        if record is None or self._tables.is_nothing(record) or record.tunnel.remote != remote:
+            return
+        if icmp_type == tunnelling.PACKET_TOO_BIG:
+            self._learn(record.tunnel, information, inner)
+        elif icmp_type < 128:
+            self._answer(tunnelling.DESTINATION_UNREACHABLE, tunnelling.ADDRESS_UNREACHABLE, 0, inner)
+
+    def _learn(self, tunnel: Tunnel, mtu: int, inner: bytes) -> None:
+        record = self._tables.tunnels().get(tunnel)
+        mtu = max(MINIMUM_MTU, mtu)
+        if record is None or mtu >= record.mtu:
+            return
+        self._learnt[tunnel] = time.monotonic() + PATH_MTU_LIFETIME
+        self._owner.set_path_mtu(tunnel, mtu)
+        if self._owner.on_path_mtu is not None:
+            self._owner.on_path_mtu(tunnel, mtu)
+        if tunnelling.HEADER + int.from_bytes(inner[4:6], "big") > inner_mtu(mtu):
+            self._answer(tunnelling.PACKET_TOO_BIG, 0, inner_mtu(mtu), inner)
+
+    def _forget_old_mtus(self) -> None:
+        now = time.monotonic()
+        for tunnel in [tunnel for tunnel, until in self._learnt.items() if until <= now]:
+            del self._learnt[tunnel]
+            self._owner.set_path_mtu(tunnel, self._owner.settings.path_mtu)
+            if self._owner.on_path_mtu is not None:
+                self._owner.on_path_mtu(tunnel, self._owner.settings.path_mtu)
+
+    # ---- routes ----
+
+    def _read_changes(self) -> None:
+        rules = False
+        try:
+            while True:
+                data = self._changes.recv(65536)
+                rules = rules or struct.unpack_from("=H", data, 4)[0] in _RULE_MESSAGES
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:  # some were lost: all the more reason
+                raise
+            rules = True
+        if rules:
+            self._owner.rules_changed()
+        else:
+            self._owner.routes_changed()

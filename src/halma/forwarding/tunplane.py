@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plane of last resort: this process carries every packet through a TUN device. Slow, and needs nothing but TUN.
+
+At an anchor the routes of the aggregates lead to the device. At a gateway routing rules send what a mobile node sends there,
+by its prefix and access interface together; all else from an access interface is dropped by a rule. What comes in tunnels is
+read from a raw socket and given to the stack as from the device.
+
+Always holds: a packet from an access interface is forwarded only into a tunnel, for the last rule for the interface drops it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Callable, Iterable, Sequence
+
+from halma.engine.api import Bind, Tunnel
+from halma.forwarding.checks import inner_mtu
+from halma.forwarding.claim import Claim, claim_the_dead
+from halma.forwarding.plane import COUNTERS, Change, PlaneSettings, PortKind, PortState, Side
+from halma.forwarding.rtnetlink import PROTOCOL, Route, RouteNetlink, Rule
+from halma.forwarding.slowpath import SlowPath
+from halma.forwarding.tables import DictionaryMap, Tables
+from halma.forwarding.tundevice import TunDevice
+
+_TABLE = 52130
+_BOUND, _REST = 5216, 5232  # + the claimed number, in this order
+_TO_TABLE, _DROP = 1, 6
+
+
+class AccessRules:
+    """The routing rules of a gateway whose packets the kernel's own routing has to bring to the tunnel."""
+
+    def __init__(self, netlink: RouteNetlink, claim: Claim, local_routing: bool) -> None:
+        """Removes what a gateway that died under another number or this one has left. Raises OSError."""
+        self._netlink, self._number, self._local_routing = netlink, claim.number, local_routing
+        self._names: dict[int, str] = {}
+        self._bound: dict[bytes, Rule] = {}
+        for owner, rule in netlink.rules():
+            if owner == PROTOCOL and self._is_free(claim, rule):
+                netlink.delete_rule(rule)
+
+    @staticmethod
+    def _is_free(claim: Claim, rule: Rule) -> bool:
+        number = rule.priority % 16
+        if number == claim.number:
+            return True
+        dead = claim_the_dead(f"halma_{claim.role}_{number}")
+        if dead is None:
+            return False
+        dead.close()
+        return True
+
+    @property
+    def table(self) -> int:
+        """The routing table whose default route leads to the tunnel."""
+        return _TABLE + self._number
+
+    def _priority(self, base: int) -> int:
+        return base + self._number
+
+    def attach(self, interface: int, name: str) -> None:
+        """From now on nothing from the interface is forwarded unless it is bound."""
+        self._names[interface] = name
+        self._netlink.add_rule(Rule(self._priority(_REST), interface_name=name, action=_DROP))
+
+    def detach(self, interface: int) -> None:
+        """Remove the interface's rules."""
+        name = self._names.pop(interface, None)
+        if name is not None:
+            self._netlink.delete_rule(Rule(self._priority(_REST), interface_name=name, action=_DROP))
+
+    def bind(self, prefix: bytes, access: int) -> None:
+        """Packets from the prefix on this access interface go to the tunnel's table."""
+        name = self._names.get(access)
+        if name is None:
+            raise OSError(errno.ENODEV, "not an access interface of this plane")
+        rule = Rule(self._priority(_BOUND), self.table, prefix, 64, name, _TO_TABLE)
+        held = self._bound.get(prefix)
+        if self._local_routing:
+            self._netlink.replace_route(Route(prefix, 64, access, self.table))
+        if held == rule:
+            return
+        self._netlink.add_rule(rule)
+        if held is not None:
+            self._netlink.delete_rule(held)
+        self._bound[prefix] = rule
+
+    def unbind(self, prefix: bytes) -> None:
+        """Remove the prefix's rule."""
+        held = self._bound.pop(prefix, None)
+        if held is not None:
+            self._netlink.delete_rule(held)
+            if self._local_routing:
+                self._netlink.delete_route(Route(prefix, 64, 0, self.table))
+
+    def close(self) -> None:
+        """Remove all of them."""
+        for prefix in list(self._bound):
+            self.unbind(prefix)
+        for interface in list(self._names):
+            self.detach(interface)
+
+
+class TunPlane:
+    """See the module."""
+
+    name = "tun"
+    software = True
+
+    def __init__(self, settings: PlaneSettings) -> None:
+        """Raises OSError."""
+        self.settings = settings
+        self.on_path_mtu: Callable[[Tunnel, int], None] | None = None
+        self._ports: dict[int, PortState] = {}
+        self._tables = Tables(
+            settings, DictionaryMap(8, settings.maximum_bindings), DictionaryMap(4, settings.maximum_bindings + 1)
+        )
+        self._rules: AccessRules | None = None
+        self._closed = False
+        with contextlib.ExitStack() as undo:
+            self._netlink = RouteNetlink()
+            undo.callback(self._netlink.close)
+            claim = Claim(settings.side.value)
+            undo.callback(claim.close)
+            self._device = TunDevice(settings.device, inner_mtu(settings.path_mtu), self._netlink)
+            undo.callback(self._device.close)
+            if settings.side is Side.ANCHOR:
+                for prefix, length in settings.prefixes:
+                    self._netlink.replace_route(Route(prefix, length, self._device.index))
+            else:
+                self._rules = AccessRules(self._netlink, claim, settings.local_routing)
+                undo.callback(self._rules.close)
+                self._netlink.replace_route(Route(bytes(16), 0, self._device.index, self._rules.table))
+            slow_path = SlowPath(self, self._tables, self._device.fd, hop_limit_is_done=True)
+            undo.callback(slow_path.close)
+            self._slow_path = slow_path
+            self._undo = undo.pop_all()
+
+    def attach(self, interface: int, kind: PortKind) -> PortState:
+        """A network port needs nothing; an access port gets its rules. Raises OSError."""
+        link = self._netlink.link(interface)
+        if kind is PortKind.ACCESS:
+            if self._rules is None:
+                raise OSError(errno.EINVAL, f"{link.name}: an anchor has no access interfaces")
+            for route in self._netlink.our_routes():
+                if route.interface == interface:
+                    self._netlink.delete_route(route)
+            self._rules.attach(interface, link.name)
+        self._ports[interface] = PortState(interface, link.name, kind, "tun")
+        return self._ports[interface]
+
+    def detach(self, interface: int) -> None:
+        """Undo `attach`."""
+        state = self._ports.pop(interface, None)
+        if state is not None and state.kind is PortKind.ACCESS and self._rules is not None:
+            for route in self._netlink.our_routes():
+                if route.interface == interface:
+                    self._netlink.delete_route(route)
+            self._rules.detach(interface)
+
+    def ports(self) -> list[PortState]:
+        """The attached interfaces."""
+        return list(self._ports.values())
+
+    def apply(self, changes: Sequence[Change]) -> list[int]:
+        """A dictionary's work; at a gateway a route and a rule for each new prefix."""
+        answers = self._tables.apply(changes)
+        if self._rules is None:
+            return answers
+        for index, change in enumerate(changes):
+            if answers[index]:
+                continue
+            try:
+                if isinstance(change, Bind):
+                    self._netlink.replace_route(Route(change.prefix, 64, change.access))
+                    self._rules.bind(change.prefix, change.access)
+                else:
+                    self._rules.unbind(change.prefix)
+                    self._netlink.delete_route(Route(change.prefix, 64, 0))
+            except OSError as error:
+                answers[index] = error.errno or errno.EIO
+        return answers
+
+    def bindings(self) -> Iterable[tuple[bytes, int, Tunnel | None]]:
+        """From the table, for there is none in the kernel."""
+        return self._tables.read_back()
+
+    def tunnels(self) -> dict[Tunnel, int]:
+        """The tunnels in use and how many bindings share each."""
+        return {tunnel: record.users for tunnel, record in self._tables.tunnels().items()}
+
+    def set_path_mtu(self, tunnel: Tunnel, mtu: int) -> None:
+        """Takes effect with the next packet."""
+        self._tables.set_path_mtu(tunnel, mtu)
+
+    def routes_changed(self) -> None:
+        """Nothing is remembered of routes."""
+
+    def rules_changed(self) -> None:
+        """Nothing is remembered of rules."""
+
+    def counters(self) -> dict[str, int]:
+        """What this process has counted."""
+        return {name: self._slow_path.counters.get(name, 0) for name in COUNTERS}
+
+    def notes(self) -> list[str]:
+        """What this plane lacks."""
+        notes = ["packets are carried by this process through a TUN device: expect a tenth of the speed of the BPF plane"]
+        if self.settings.side is Side.GATEWAY:
+            notes.append("packets of unbound sources on access interfaces are dropped by a routing rule and not counted")
+        return notes
+
+    def close(self) -> None:
+        """Remove routes, rules and the device."""
+        if self._closed:
+            return
+        self._closed = True
+        for interface in list(self._ports):
+            self.detach(interface)
+        self._undo.close()
