@@ -49,8 +49,8 @@ from halma.engine.gateway_api import (
     ProfilesReplaced,
     RetryRequested,
     RouterSolicitationReceived,
-    SolicitNodes,
     Started,
+    StopRequested,
     TearDownLink,
 )
 from halma.engine.gateway_context import GatewayContext, Timer
@@ -143,6 +143,9 @@ class Gateway:
             self._profiles = event.profiles
             self._profiles_replaced()
             self._answer(event.op, {"attached": len(self._links)})
+        elif isinstance(event, StopRequested):
+            for attachment in self._links:
+                self._dismiss(attachment)
         elif isinstance(event, Started):
             for local, peer in event.peers:
                 self._heartbeats(self._heartbeat.announce(local, [peer]), [])
@@ -225,9 +228,7 @@ class Gateway:
     def _link_up(self, event: LinkUp) -> None:
         link = self._links.appear(event.interface, "", event.mtu)
         if not link.up:
-            link.up = True
-            if link.address != UNSPECIFIED:
-                self._context.do(SolicitNodes(event.interface))
+            self._links.come_up(link)
             return
         for key in link.attachments:
             entry = self._registrations.list.get(key)
@@ -238,10 +239,9 @@ class Gateway:
         link = self._links.link(event.interface)
         if link is None:
             return
-        link.up = False
-        link.unknown.clear()
         for attachment in list(link.attachments.values()):
             self._detach(attachment)
+        self._links.go_down(link)
         if isinstance(event, LinkVanished):
             self._links.vanish(event.interface)
 

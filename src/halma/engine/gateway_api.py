@@ -253,6 +253,11 @@ class Started:
     peers: tuple[tuple[bytes, bytes], ...]
 
 
+@value
+class StopRequested:
+    """The daemon is going to stop: end all sessions (RFC 5213 section 6.9.1.4)."""
+
+
 GatewayEvent = (
     MessageReceived
     | MalformedReceived
@@ -273,6 +278,7 @@ GatewayEvent = (
     | AnchorRevocationRequested
     | ProfilesReplaced
     | Started
+    | StopRequested
 )
 
 

@@ -26,6 +26,7 @@ class Timer(Enum):
     PROBE = "probe"
     PRESENCE = "presence"
     RENEW = "renew"
+    SOLICIT = "solicit"
 
 
 class GatewayContext:

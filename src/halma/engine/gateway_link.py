@@ -14,10 +14,12 @@ from halma.engine.gateway_api import (
     ALL_NODES,
     MAX_UNICAST_SOLICIT,
     RETRANS_TIMER,
+    UNSPECIFIED,
     AdmitNode,
     NodeProfile,
     ProbeNode,
     SetLinkLocalAddress,
+    SolicitNodes,
     TearDownLink,
 )
 from halma.engine.gateway_context import GatewayContext, Timer
@@ -27,6 +29,9 @@ from halma.wire.options import HomeNetworkPrefix
 QUICK_PROBE = 0.2
 """Seconds between two probes while somebody waits for the answer (a revocation that asks whether the node has left)."""
 LINK_LOCAL = bytes.fromhex("fe80")
+SOLICITATIONS = (0.001, 0.003, 0.01, 0.05, 0.2, 1.0)
+"""Seconds after which a link that has come up is asked again who is there, as long as nobody is heard: the node's end may need
+a moment until it can answer."""
 
 
 @value
@@ -94,7 +99,7 @@ class AccessLink:
     """An access interface. `address` is the gateway's link-local address on it; `unknown` the link-layer addresses that were
     heard and have no profile."""
 
-    __slots__ = ("address", "attachments", "interface", "mtu", "name", "unknown", "up")
+    __slots__ = ("address", "attachments", "interface", "mtu", "name", "solicited", "unknown", "up", "up_at")
 
     def __init__(self, interface: int, name: str, mtu: int, address: bytes) -> None:
         self.interface = interface
@@ -102,6 +107,8 @@ class AccessLink:
         self.mtu = mtu
         self.address = address
         self.up = False
+        self.up_at = 0.0
+        self.solicited = 0
         self.attachments: dict[bytes, Attachment] = {}
         self.unknown: dict[bytes, None] = {}
 
@@ -116,6 +123,7 @@ class AccessLinks:
         self._probes: dict[bytes, _Probe] = {}
         context.on(Timer.PROBE, self._probe_due)
         context.on(Timer.PRESENCE, self._presence_due)
+        context.on(Timer.SOLICIT, self._solicitation_due)
         self.absent: Callable[[Attachment], None] = self.detach
         """Called when a node turns out to have left and nobody in particular asked; the gateway puts its own here."""
 
@@ -146,6 +154,31 @@ class AccessLinks:
     def vanish(self, interface: int) -> None:
         """The link does not exist any more; nobody is attached to it."""
         self._links.pop(interface, None)
+
+    def come_up(self, link: AccessLink) -> None:
+        """The link carries frames from now on: ask who is there, until somebody is heard."""
+        link.up = True
+        link.up_at = self._context.now.monotonic
+        link.solicited = 0
+        self._solicit(link)
+
+    def go_down(self, link: AccessLink) -> None:
+        """The link carries no frames any more, and nobody is attached to it."""
+        link.up = False
+        link.unknown.clear()
+        self._context.disarm(Timer.SOLICIT, _name(link.interface))
+
+    def _solicit(self, link: AccessLink) -> None:
+        if link.address != UNSPECIFIED:
+            self._context.do(SolicitNodes(link.interface))
+            if link.solicited < len(SOLICITATIONS):
+                self._context.arm(Timer.SOLICIT, _name(link.interface), link.up_at + SOLICITATIONS[link.solicited])
+                link.solicited += 1
+
+    def _solicitation_due(self, name: bytes) -> None:
+        link = self._links[int(name)]
+        if not link.attachments and not link.unknown:
+            self._solicit(link)
 
     def remember_unknown(self, link: AccessLink, link_layer_address: bytes) -> bool:
         """Somebody without a profile was heard; whether that is news."""
@@ -259,3 +292,7 @@ class AccessLinks:
         if self._context.settings.presence_interval:
             when = self._context.now.monotonic + self._context.settings.presence_interval
             self._context.arm(Timer.PRESENCE, attachment.key, when)
+
+
+def _name(interface: int) -> bytes:
+    return str(interface).encode()
