@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from halma.lab.packets import ICMPV6, MOBILITY, Layer, Sighting, dissect
-from halma.lab.pcapng import read
+from halma.lab.recording import read
 from halma.lab.topology import Kind, Topology, Zone
 from halma.value import value
 from halma.wire import DecodeError, Message, decode

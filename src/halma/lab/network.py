@@ -199,6 +199,10 @@ class Network:
         """Give the links' ends their addresses and routes and bring them up; needs the relays' devices. Raises LabError."""
         for node in self.topology.nodes:
             lines = []
+            with inside(self.namespace(node.name)):
+                for _, end in self.topology.ends_of(node.name):
+                    # Neighbours are found at once, not when a link-local address has been tentative for a second.
+                    Path(f"/proc/sys/net/ipv6/conf/{end.interface}/accept_dad").write_text("0")
             for _, end in self.topology.ends_of(node.name):
                 lines += [f"address add {address} dev {end.interface} nodad" for address in end.addresses]
                 lines.append(f"link set {end.interface} up")

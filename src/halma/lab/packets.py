@@ -6,9 +6,9 @@ Always holds: no frame raises; one that is no IPv6 packet, or is cut before its 
 
 from __future__ import annotations
 
-from halma.lab.pcapng import Frame
 from halma.lab.probe import Probe, decode
 from halma.value import value
+from halma.wire.pcap import Frame
 
 HOP_BY_HOP, TCP, UDP, IPV6, ROUTING, FRAGMENT, ICMPV6, NO_NEXT, DESTINATION, MOBILITY = 0, 6, 17, 41, 43, 44, 58, 59, 60, 135
 _ROUTER_SOLICITATION, _REDIRECT = 133, 137
@@ -40,7 +40,6 @@ class Sighting:
     layers: tuple[Layer, ...]
     protocol: int
     payload: bytes
-    length: int
     probe: Probe | None
 
     @property
@@ -118,4 +117,4 @@ def dissect(frame: Frame, point: str) -> Sighting | None:
         return None
     payload = data[offset:end]
     probe = decode(payload[8:]) if protocol == UDP else None
-    return Sighting(frame.time, point, data[6:12], data[:6], tuple(layers), protocol, payload, frame.length, probe)
+    return Sighting(frame.time / 1e9, point, data[6:12], data[:6], tuple(layers), protocol, payload, probe)

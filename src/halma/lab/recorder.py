@@ -16,9 +16,11 @@ import socket
 import struct
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
-from halma.lab.pcapng import Writer
 from halma.lab.processes import inside
+from halma.lab.recording import statistics
+from halma.wire.pcap import ETHERNET, write_frame, write_interface, write_section
 
 _ETH_P_ALL = 3
 _SOL_PACKET = 263
@@ -38,14 +40,14 @@ def listen(namespace: str, interface: str) -> socket.socket:
         return heard
 
 
-def _drain(heard: socket.socket, writer: Writer, buffer: bytearray) -> None:
+def _drain(heard: socket.socket, output: BinaryIO, buffer: bytearray) -> None:
     with contextlib.suppress(BlockingIOError):
         while True:
             length, ancillary, _, _ = heard.recvmsg_into([buffer], 64, socket.MSG_TRUNC)
             for level, kind, data in ancillary:
                 if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS:
                     seconds, nanoseconds = _TIMESPEC.unpack(data)
-                    writer.frame(seconds * 1_000_000_000 + nanoseconds, bytes(buffer[: min(length, len(buffer))]), length)
+                    output.write(write_frame(0, seconds * 1_000_000_000 + nanoseconds, bytes(buffer[:length])))
 
 
 def main(arguments: list[str]) -> None:
@@ -54,11 +56,14 @@ def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     kept = int(arguments[0])
     buffer = bytearray(kept)
-    points: list[tuple[socket.socket, Writer]] = []
+    points: list[tuple[socket.socket, BinaryIO]] = []
+    output: BinaryIO
     for argument in arguments[1:]:
         path, _, place = argument.partition("=")
         namespace, _, interface = place.partition(":")
-        points.append((listen(namespace, interface), Writer(Path(path), interface, kept)))
+        output = Path(path).open("wb")  # noqa: SIM115 (open until the end)
+        output.write(write_section() + write_interface(interface, ETHERNET))
+        points.append((listen(namespace, interface), output))
     print("listening", flush=True)
     selector = selectors.DefaultSelector()
     for point in points:
@@ -66,14 +71,15 @@ def main(arguments: list[str]) -> None:
     try:
         while True:
             for key, _ in selector.select():
-                heard, writer = key.data
-                _drain(heard, writer, buffer)
+                heard, output = key.data
+                _drain(heard, output, buffer)
     except SystemExit:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    for heard, writer in points:
-        _drain(heard, writer, buffer)
+    for heard, output in points:
+        _drain(heard, output, buffer)
         _, dropped = struct.unpack("II", heard.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
-        writer.close(dropped)
+        output.write(statistics(dropped))
+        output.close()
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ records alone, so `judge` gives the same verdict again at any later time.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -72,8 +73,11 @@ class Scenario(Protocol):
     def daemons(self, conditions: Conditions) -> Sequence[Daemon]:
         """The daemons, with their configurations."""
 
+    def attach(self, lab: Lab) -> None:
+        """Give every host its first place and wait for its address; raises LabError."""
+
     def timeline(self, lab: Lab) -> None:
-        """What happens; raises LabError where it cannot go on."""
+        """What happens then; raises LabError where it cannot go on."""
 
     def checks(self, evidence: Evidence) -> Iterator[Check]:
         """What must be seen."""
@@ -101,7 +105,9 @@ def run(play: Play, records: Path | None = None, progress: Callable[[str], None]
         lab = Lab(scenario.topology(conditions), records, progress=progress)
         with lab:
             lab.journal["scenario"] = play.name
+            lab.journal["conditions"] = dataclasses.asdict(conditions)
             lab.start(scenario.daemons(conditions))
+            scenario.attach(lab)
             scenario.timeline(lab)
             lab.stop()
             if progress is not None:

@@ -102,6 +102,7 @@ class Lab:
         self._monitor: Process | None = None
         self._relay: Process | None = None
         self._relayed = 0
+        self._stopped = False
 
     @property
     def records(self) -> Path:
@@ -155,7 +156,8 @@ class Lab:
     def stop(self) -> None:
         """End traffic, daemons and captures in this order and write the journal; the network stays. Does nothing the
         second time."""
-        if not (self.records / "journal.json").exists() and self.records.is_dir():
+        if not self._stopped and self.records.is_dir():
+            self._stopped = True
             self.traffic.stop()
             self.step("the end")
             self.journal["ended"] = time.time()

@@ -8,9 +8,9 @@ PLAN is JSON: `{"send": [{"stream", "destination", "interval_us", "size"}], "rec
 "destination", "interval_us", "size"}], "accept": [{"stream", "interval_us", "size"}]}`. On SIGUSR1 it sends no more; on
 SIGTERM it writes what it saw to RESULT and ends.
 
-Always holds: it says `ready` once it can take what others send, and sends when a line comes on its standard input; a link that is down or a route that is missing stops nothing (the
-error is counted by name, and the number of that probe is used up); byte n of a TCP stream is a function of n, so that the
-receiver notices any byte that is lost, doubled or changed.
+Always holds: it says `ready` once it can take what others send, and sends when a line comes on its standard input; a link
+that is down or a route that is missing stops nothing (the error is counted by name, and the number of that probe is used up);
+byte n of a TCP stream is a function of n, so that the receiver notices any byte that is lost, doubled or changed.
 """
 
 from __future__ import annotations

@@ -59,14 +59,17 @@ class PmipHandover:
         """The anchor and the gateways."""
         return domain.domain_daemons(HOSTS)
 
-    def timeline(self, lab: Lab) -> None:
-        """Attach, talk, move, move back, forge."""
-        pause = 1.5 if all(link.impairment is None for link in lab.topology.links) else 4.0
+    def attach(self, lab: Lab) -> None:
+        """Each host at its gateway."""
         lab.step("the hosts attach")
         for host, gateway in _PLACES.items():
             lab.move(host, gateway)
         for host in _PLACES:
             lab.address(host)
+
+    def timeline(self, lab: Lab) -> None:
+        """Talk, move, move back, forge."""
+        pause = 1.5 if all(link.impairment is None for link in lab.topology.links) else 4.0
         lab.step("everybody talks")
         streams: list[Stream] = [*both_ways(_DOWN, "cn", _ROAMER), Conversation(_TCP, _ROAMER, "cn")]
         for host, (down, _) in _STAYING.items():

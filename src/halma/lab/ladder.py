@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Message ladders, made from the captures: who said what to whom, when, in the style of the figures of RFC 6612.
+
+A ladder is a value; `halma.lab.ladder_text` prints it and `halma.lab.ladder_picture` draws it.
+
+Always holds: every arrow is a packet that was captured; what stands in a box follows from the messages beside it (that an
+answer accepted a registration), never from a daemon's word; rows are in the order of time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv6Address
+
+from halma.lab.evidence import Evidence, Signal
+from halma.lab.moves import windows
+from halma.lab.topology import Kind
+from halma.lab.words import essence, particulars, short_name
+from halma.value import value
+from halma.wire.messages import BindingAcknowledgement
+from halma.wire.nd import NeighborAdvertisement, NeighborSolicitation, RouterAdvertisement, RouterSolicitation
+
+_ATTENTION = 1.0
+"""Seconds after a link came up during which Neighbor Discovery is worth showing; later it is housekeeping."""
+
+
+@value
+class Arrow:
+    """A message, or the first of many packets, from one node to another. `kind` is `signal`, `neighbor` or `data`."""
+
+    time: float
+    source: str
+    target: str
+    label: str
+    essence: str
+    particulars: str
+    kind: str
+
+
+@value
+class Box:
+    """What has come to be at a node."""
+
+    time: float
+    node: str
+    lines: tuple[str, ...]
+
+
+Row = Arrow | Box
+
+
+@value
+class Ladder:
+    """A step of a run: the nodes as columns, and what happened. Times of rows count from `began`."""
+
+    title: str
+    began: float
+    columns: tuple[tuple[str, str], ...]
+    """The name and the title of each node."""
+    rows: tuple[Row, ...]
+
+
+def ladders(evidence: Evidence, host: str) -> list[Ladder]:
+    """A ladder for each step of a run in which something was said about a host."""
+    rows = sorted(_rows(evidence, host), key=lambda row: row.time)
+    columns = _columns(evidence, rows, host)
+    steps = evidence.journal["steps"]
+    found = []
+    for index, step in enumerate(steps):
+        until = steps[index + 1]["time"] if index + 1 < len(steps) else float("inf")
+        inside = tuple(row for row in rows if step["time"] <= row.time < until)
+        if any(isinstance(row, Arrow) for row in inside):
+            found.append(Ladder(step["name"], step["time"], columns, inside))
+    return found
+
+
+def _columns(evidence: Evidence, rows: list[Row], host: str) -> tuple[tuple[str, str], ...]:
+    """The nodes that take part: the host, then gateways, routers, anchors and correspondents."""
+    taking_part = {host}
+    for row in rows:
+        taking_part |= {row.source, row.target} if isinstance(row, Arrow) else {row.node}
+    order = [Kind.HOST, Kind.GATEWAY, Kind.ROUTER, Kind.ANCHOR, Kind.CORRESPONDENT]
+    nodes = sorted(evidence.topology.nodes, key=lambda node: order.index(node.kind))
+    return tuple((node.name, node.title) for node in nodes if node.name in taking_part)
+
+
+def _rows(evidence: Evidence, host: str) -> Iterator[Row]:
+    yield from _signals(evidence, host)
+    yield from _neighbors(evidence, host)
+    yield from _firsts(evidence, host)
+    for time, up in evidence.carrier(host):
+        yield Box(time, host, ("link up" if up else "link down",))
+
+
+def _signals(evidence: Evidence, host: str) -> Iterator[Row]:
+    names = {node.name: node.title for node in evidence.topology.nodes}
+    where: str | None = None
+    for signal in evidence.signals_about(host):
+        if signal.source not in names or signal.destination not in names:
+            continue
+        answer = signal.message
+        if isinstance(answer, BindingAcknowledgement) and answer.status == 0 and signal.prefixes:
+            box, where = _binding(signal, answer, names, where)
+            yield box
+        yield Arrow(
+            signal.sent,
+            signal.source,
+            signal.destination,
+            short_name(signal.message),
+            essence(signal.message),
+            particulars(signal.message),
+            "signal",
+        )
+
+
+def _binding(
+    signal: Signal, answer: BindingAcknowledgement, names: dict[str, str], where: str | None
+) -> tuple[Box, str | None]:
+    """What an acknowledgement that accepts says about the anchor's cache, and where the node is then."""
+    prefix = f"{IPv6Address(signal.prefixes[0])}/64"
+    title = names[signal.destination]
+    if answer.lifetime:
+        happened = "binding created" if where is None else "binding kept" if where == signal.destination else "binding updated"
+        return Box(signal.sent, signal.source, (f"{prefix} -> {title}", happened)), signal.destination
+    if where == signal.destination:
+        return Box(signal.sent, signal.source, (f"{prefix}: {title} gave it up", "binding waits")), None
+    return Box(signal.sent, signal.source, (f"{prefix}: {title} gave it up", "no change")), where
+
+
+def _neighbors(evidence: Evidence, host: str) -> Iterator[Row]:
+    own = bytes.fromhex(evidence.topology.access_of(host).link_layer_address.replace(":", ""))
+    fresh = [window.link_up for window in windows(evidence, host) if window.link_up is not None]
+    for sighting, message in evidence.neighbor_messages(host):
+        gateway = evidence.gateway_at(host, sighting.time)
+        if gateway is None:
+            continue
+        worth_showing = isinstance(message, RouterSolicitation | RouterAdvertisement) or (
+            isinstance(message, NeighborSolicitation | NeighborAdvertisement)
+            and any(0 <= sighting.time - time < _ATTENTION for time in fresh)
+        )
+        if worth_showing:
+            ends = (host, gateway) if sighting.link_source == own else (gateway, host)
+            yield Arrow(sighting.time, *ends, short_name(message), essence(message), "", "neighbor")
+
+
+def _firsts(evidence: Evidence, host: str) -> Iterator[Row]:
+    """The first probe in each direction after each time that the host's link came up."""
+    near = evidence.topology.access_of(host).name
+    correspondents = {node.name for node in evidence.topology.of_kind(Kind.CORRESPONDENT)}
+    for window in windows(evidence, host):
+        if window.link_up is None:
+            continue
+        for stream, ends in evidence.streams.items():
+            if ends["kind"] != "udp" or {ends["source"], ends["destination"]} & correspondents == set():
+                continue
+            if host not in {ends["source"], ends["destination"]}:
+                continue
+            for delivery in evidence.deliveries(stream):
+                if delivery.delivered is None or not window.link_up <= delivery.delivered.time < window.until:
+                    continue
+                if any(seen.point == near and window.link_up <= seen.time < window.until for seen in delivery.sightings):
+                    way = "down" if ends["destination"] == host else "up"
+                    label = f"first packet {way}, number {delivery.number}"
+                    time = delivery.delivered.time
+                    yield Arrow(time, ends["source"], ends["destination"], label, "", "", "data")
+                    break

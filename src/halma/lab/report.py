@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The report of a run: one HTML file with everything in it, made from the records.
+
+Always holds: the file refers to nothing outside itself and has no script; it is readable on a narrow screen and on paper.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+
+from halma.lab import ladder_picture, ladder_text, topology_picture, traffic_picture
+from halma.lab.evidence import Evidence
+from halma.lab.ladder import ladders
+from halma.lab.scenario import Play
+from halma.lab.verdict import Check, Handover, Verdict
+
+_STYLE = """
+:root { color-scheme: light; }
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 1080px; padding: 1rem; color: #1d2733; background: #fff;
+  font: 15px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
+h1 { font-size: 1.6rem; margin: .2rem 0; } h2 { font-size: 1.2rem; margin: 2rem 0 .5rem; border-bottom: 2px solid #d5dce4; }
+h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; }
+p { max-width: 46rem; } .faint { color: #5b6875; }
+.verdict { display: inline-block; padding: .15rem .7rem; border-radius: 1rem; font-weight: 600; color: #fff; }
+.yes { background: #2e7d32; } .no { background: #c62828; }
+.picture { overflow-x: auto; border: 1px solid #e3e8ee; border-radius: 6px; margin: .4rem 0; padding: .3rem; }
+.picture svg { display: block; max-width: 100%; height: auto; }
+table { border-collapse: collapse; width: 100%; } th, td { text-align: left; padding: .25rem .5rem; vertical-align: top;
+  border-bottom: 1px solid #e3e8ee; } th { font-weight: 600; white-space: nowrap; }
+td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+td.mark { font-weight: 700; white-space: nowrap; } td.mark.yes { background: none; color: #2e7d32; }
+td.mark.no { background: none; color: #c62828; } td.detail { overflow-wrap: anywhere; color: #5b6875; }
+.scroll { overflow-x: auto; }
+pre { overflow-x: auto; background: #f6f8fa; border: 1px solid #e3e8ee; border-radius: 6px; padding: .6rem; font-size: 12px;
+  line-height: 1.35; }
+details { margin: .4rem 0; } summary { cursor: pointer; font-weight: 600; }
+@media (max-width: 640px) { .picture svg { max-width: none; width: auto; height: auto; }
+  body { padding: .6rem; font-size: 14px; }
+  table.checks td.detail { display: block; } }
+@media print { body { max-width: none; font-size: 11px; } .picture { break-inside: avoid; border: 0; }
+  details:not([open]) { display: none; }
+  tr { break-inside: avoid; } h2, h3 { break-after: avoid; } }
+"""
+
+
+def write(play: Play, verdict: Verdict, evidence: Evidence, target: Path) -> None:
+    """Write the report of a run to a file. Raises OSError."""
+    target.write_text(_page(play, verdict, evidence), encoding="utf-8")
+
+
+def write_pictures(play: Play, evidence: Evidence, directory: Path) -> None:
+    """Write each ladder as SVG and as text, beside the report. Raises OSError."""
+    directory.mkdir(exist_ok=True)
+    for host in play.scenario.watched():
+        made = ladders(evidence, host)
+        for number, ladder in enumerate(made, 1):
+            (directory / f"ladder-{host}-{number}.svg").write_text(ladder_picture.draw(ladder), encoding="utf-8")
+        (directory / f"ladder-{host}.txt").write_text("\n".join(ladder_text.draw(ladder) for ladder in made))
+    (directory / "traffic.svg").write_text(traffic_picture.draw(evidence), encoding="utf-8")
+
+
+def _page(play: Play, verdict: Verdict, evidence: Evidence) -> str:
+    began = datetime.fromtimestamp(evidence.journal["began"], UTC)
+    mark = '<span class="verdict yes">passed</span>' if verdict.passed else '<span class="verdict no">failed</span>'
+    passed = sum(check.passed for check in verdict.checks)
+    parts = [
+        f"<h1>{escape(play.name)} {mark}</h1>",
+        f"<p><strong>{escape(play.scenario.title)}</strong></p><p>{escape(play.scenario.story)}</p>",
+        f'<p class="faint">{passed} of {len(verdict.checks)} checks passed; {escape(str(play.conditions))}; '
+        f"{began:%Y-%m-%d %H:%M:%S} UTC; Linux {escape(platform.release())}. Everything here was read from captures on every "
+        "link, from the kernels of the hosts and from the two ends of the traffic.</p>",
+        "<h2>Network</h2>",
+        _picture(topology_picture.draw(evidence.topology, evidence.journal["movements"], evidence.journal["addresses"])),
+        "<h2>Handovers</h2>",
+        _handovers(verdict.handovers),
+        *(
+            f"<h3>{escape(handover.host)}: {escape(handover.source)} to {escape(handover.target)}, packet by packet</h3>"
+            + _picture(traffic_picture.draw_handover(evidence, handover))
+            for handover in verdict.handovers
+        ),
+        "<h2>Traffic</h2>",
+        _picture(traffic_picture.draw(evidence)),
+        "<h2>What was said</h2>",
+    ]
+    for host in play.scenario.watched():
+        for ladder in ladders(evidence, host):
+            parts += [f"<h3>{escape(ladder.title)}</h3>", _picture(ladder_picture.draw(ladder))]
+    parts += ["<h2>Verdicts</h2>", _checks(verdict.checks), "<h2>Records</h2>", _records(evidence)]
+    return (
+        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(play.name)}: Halma lab</title><style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
+    )
+
+
+def _picture(svg: str) -> str:
+    return f'<div class="picture">{svg}</div>' if svg else ""
+
+
+def _handovers(handovers: Sequence[Handover]) -> str:
+    if not handovers:
+        return "<p>None.</p>"
+    heads = ("host", "from", "to", "gap down", "gap up", "lost down", "lost up", "PBU to PBA")
+    rows = []
+    for handover in handovers:
+        cells = [handover.host, handover.source, handover.target]
+        gaps = (handover.gap_down_ms, handover.gap_up_ms)
+        numbers = [_milliseconds(gap) for gap in gaps] + [str(handover.lost_down), str(handover.lost_up)]
+        numbers.append(_milliseconds(handover.signalling_ms))
+        rows.append(
+            "<tr>"
+            + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+            + "".join(f'<td class="number">{escape(number)}</td>' for number in numbers)
+            + "</tr>"
+        )
+    head = "".join(f"<th>{name}</th>" for name in heads)
+    return (
+        f'<div class="scroll"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
+        '<p class="faint">A gap is the time from link-up, when the kernel of the host says that it has its carrier again (or from '
+        "the first frame on its link, if earlier), to the first packet that came over the new link. Lost are all packets "
+        "sent while the link was away and until then.</p>"
+    )
+
+
+def _milliseconds(number: float | None) -> str:
+    return "never" if number is None else f"{number:.2f} ms"
+
+
+def _checks(checks: Sequence[Check]) -> str:
+    rows = []
+    for check in checks:
+        mark = ("yes", "\u2713") if check.passed else ("no", "\u2717 failed")
+        rows.append(
+            f'<tr><td class="mark {mark[0]}">{mark[1]}</td><td>{escape(check.requirement)}</td><td>{escape(check.name)}</td>'
+            f'<td class="detail">{escape(check.detail)}</td></tr>'
+        )
+    return f'<table class="checks"><tr><th></th><th>rule</th><th>check</th><th>what was seen</th></tr>{"".join(rows)}</table>'
+
+
+def _records(evidence: Evidence) -> str:
+    points = ", ".join(f"{escape(point)} ({count})" for point, count in evidence.captured.items())
+    parts = [f"<p>Captures, one pcapng file a link, frames in brackets: {points}.</p>"]
+    for folder, kind in (("config", "configuration"), ("logs", "what it printed")):
+        for path in sorted((evidence.records / folder).glob("*.toml" if folder == "config" else "*.log")):
+            text = path.read_text(errors="replace")
+            if text.strip() and not path.name.startswith(("capture-", "talker-", "monitor", "relay", "recorder")):
+                parts.append(
+                    f"<details><summary>{escape(path.stem)}: {kind}</summary><pre>{escape(text[-60000:])}</pre></details>"
+                )
+    return "".join(parts)
