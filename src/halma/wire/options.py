@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from halma.wire.options_access import (
     AccessNetworkIdentifier,
-    LmaControlledMagParameters,
     BindingReRegistrationControl,
     GeoLocation,
     HeartbeatControl,
+    LmaControlledMagParameters,
     NetworkIdentifier,
     OperatorIdentifier,
 )
@@ -61,7 +61,6 @@ __all__ = [
     "AccessTechnologyType",
     "AlternateCareOfAddress",
     "AlternateIpv4CareOfAddress",
-    "LmaControlledMagParameters",
     "BindingAuthorizationData",
     "BindingReRegistrationControl",
     "BindingRefreshAdvice",
@@ -76,6 +75,7 @@ __all__ = [
     "Ipv4HomeAddressReply",
     "Ipv4HomeAddressRequest",
     "LinkLocalAddress",
+    "LmaControlledMagParameters",
     "LoadInformation",
     "MobileNetworkPrefix",
     "MobileNodeGroupIdentifier",
