@@ -221,7 +221,10 @@ def profile(text: str) -> str:
             'profile[0].prefixes: 2001:db8:200::/64 does not lie in the pool "main"',
         ),
         (
-            ANCHOR + POOL + profile("node='a'\nprefixes=['2001:db8:100::/64']") + profile("node='b'\nprefixes=['2001:db8:100::/64']"),
+            ANCHOR
+            + POOL
+            + profile("node='a'\nprefixes=['2001:db8:100::/64']")
+            + profile("node='b'\nprefixes=['2001:db8:100::/64']"),
             "profile[1].prefixes: 2001:db8:100::/64 belongs to profile[0] already",
         ),
         (
@@ -232,16 +235,24 @@ def profile(text: str) -> str:
             ANCHOR + POOL + profile("node='*'\nprefixes=['2001:db8:100::/64']"),
             "profile[0].prefixes: a pattern names many nodes, and a prefix belongs to one",
         ),
-        (ANCHOR + POOL + profile("node='a'\nlifetime_seconds=100000"), "profile[0].lifetime_seconds: 100000 is more than the an"),
+        (
+            ANCHOR + POOL + profile("node='a'\nlifetime_seconds=100000"),
+            "profile[0].lifetime_seconds: 100000 is more than the an",
+        ),
         (GATEWAY.replace("2001:db8:1::1", "2001:db8:2::1"), "gateway.anchor: is the gateway's own address"),
         (GATEWAY.replace("ap*", "co*"), 'gateway.access[0]: "co*" takes in "core0", which is towards the anchor'),
         (GATEWAY + "link_local_address = '2001:db8::1'", 'gateway.link_local_address: "2001:db8::1" is not a link-local'),
         (GATEWAY + "link_layer_address = '01:00:00:00:00:00'", 'gateway.link_layer_address: "01:00:00:00:00:00" is not the'),
         (GATEWAY + "access_technology = 'WiFi'", 'gateway.access_technology: "WiFi" is not one of "3GPP E-UTRAN", '),
-        (GATEWAY + "[gateway.revocation]\nmaximum_timeout_seconds = 0.7", "gateway.revocation.maximum_timeout_seconds: is less"),
+        (
+            GATEWAY + "[gateway.revocation]\nmaximum_timeout_seconds = 0.7",
+            "gateway.revocation.maximum_timeout_seconds: is less",
+        ),
         (GATEWAY + profile("node='a'\nlink_layer_address='x'"), 'profile[0].link_layer_address: "x" is not a link-layer add'),
         (
-            GATEWAY + profile("node='a'\nlink_layer_address='2:0:0:0:1:1'") + profile("node='b'\nlink_layer_address='02-00-00-00-01-01'"),
+            GATEWAY
+            + profile("node='a'\nlink_layer_address='2:0:0:0:1:1'")
+            + profile("node='b'\nlink_layer_address='02-00-00-00-01-01'"),
             "profile[1].link_layer_address: 02:00:00:00:01:01 is that of profile[0] already",
         ),
         (GATEWAY + profile("node='a'") * 2, 'profile[1].node: "a" has a profile already: profile[0]'),
@@ -320,7 +331,9 @@ def test_a_gateway_configuration_makes_settings_and_profiles(write: Write) -> No
             GATEWAY
             + "access_technology = 'IEEE 802.11a/b/g'\nlink_local_address = '::'\nidentity = 'mag1@example.org'\n"
             + "[gateway.heartbeat]\nenabled = false\ninterval_seconds = 90\n"
-            + profile("node='a'\nlink_layer_address='02:00:00:00:01:01'\nhandoff_indicator='between-gateways'\nlocal_routing=true")
+            + profile(
+                "node='a'\nlink_layer_address='02:00:00:00:01:01'\nhandoff_indicator='between-gateways'\nlocal_routing=true"
+            )
         )
     )
     settings = configuration.settings(restart_counter=7)

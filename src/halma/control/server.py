@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 import stat
@@ -39,6 +40,8 @@ PATIENCE_SECONDS = 10.0
 """How long a client may leave an answer unread."""
 MOST_CLIENTS = 32
 SOCKET_MODE = 0o660
+
+_LOG = logging.getLogger("halma.control")
 
 Rows = Iterable[Row] | AsyncIterable[Row]
 
@@ -123,6 +126,11 @@ class _Client:
                 count = await self._answer(request)
             except ControlError as error:
                 await self.send(Reply(error=str(error)))
+            except (ConnectionError, TimeoutError):
+                raise  # the client has gone, or takes nothing
+            except Exception as error:
+                _LOG.exception("a request was not answered")
+                await self.send(Reply(error=f"the daemon failed: {error!r}"))
             else:
                 await self.send(Reply(done=count))
 
