@@ -85,6 +85,7 @@ format: setup
 
 .PHONY: docs
 docs: setup
+	@$(BIN)/python -m halma.wire.table >docs/messages.md
 	@$(BIN)/python -m tools.requirements_coverage
 	@$(BIN)/python -m tools.rfc_coverage
 
