@@ -88,6 +88,8 @@ docs: setup
 	@$(BIN)/python -m halma.wire.table >docs/messages.md
 	@$(BIN)/python -m tools.requirements_coverage
 	@$(BIN)/python -m tools.rfc_coverage
+	@$(BIN)/python -m tools.configuration_page
+	@$(BIN)/python -m tools.command_page
 
 # The lock names no index: pip checks the hashes whichever index it is set up to use.
 .PHONY: lock

@@ -10,6 +10,7 @@ Always holds: standard output has the result alone, as JSON with `--json`.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import sys
 from collections.abc import Callable
@@ -58,21 +59,25 @@ def _command(name: str) -> Any:
     return get_command(single)
 
 
+def _installed() -> list[str]:
+    return [name for name in BENCHMARKS if importlib.util.find_spec(f"halma.bench.{name}") is not None]
+
+
 class BenchmarkGroup(TyperGroup):
     """A command for each benchmark that is installed."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (typer's signature)
         """All names."""
-        return list(BENCHMARKS)
+        return _installed()
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 (typer's signature)
         """The commands of the help, without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl(list(BENCHMARKS.items()))
+            formatter.write_dl([(name, BENCHMARKS[name]) for name in _installed()])
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 (typer's signature)
         """The command, None when there is no such."""
-        return _command(cmd_name) if cmd_name in BENCHMARKS else None
+        return _command(cmd_name) if cmd_name in _installed() else None
 
 
 application = typer.Typer(cls=BenchmarkGroup, add_completion=False, rich_markup_mode=None, no_args_is_help=True)

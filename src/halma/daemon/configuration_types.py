@@ -146,7 +146,7 @@ class HeartbeatTable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RevocationTable(msgspec.Struct, frozen=True, kw_only=True):
-    """How the anchor takes bindings back (RFC 5846 section 11)."""
+    """How bindings are taken back (RFC 5846 section 11)."""
 
     maximum_retries: Annotated[
         int,
