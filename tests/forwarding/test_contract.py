@@ -9,8 +9,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from conftest import Planes
-from network import (
+from plane_network import (
     AGGREGATE,
     ANCHOR,
     CORRESPONDENT,
@@ -26,7 +25,8 @@ from network import (
     is_from,
     is_tunnelled,
 )
-from packets import ICMPV6, IPV6, Ip, address, tunnelled, udp, with_options
+from plane_openers import Planes
+from plane_packets import ICMPV6, IPV6, Ip, address, tunnelled, udp, with_options
 
 from halma.engine.api import Bind, Tunnel, Unbind
 from halma.forwarding.plane import Plane
@@ -362,7 +362,9 @@ def test_congestion_marks_come_out_of_the_tunnel(
         pytest.skip("the kernel's seg6 does not look at congestion marks")
     plane = planes.anchor()
     bind(plane, ROAMER, TO_FAR)
-    from_far(network, tunnelled(udp(ROAMER, CORRESPONDENT, port=51, traffic_class=0xA0 | inner), FAR, ANCHOR, traffic_class=outer))
+    from_far(
+        network, tunnelled(udp(ROAMER, CORRESPONDENT, port=51, traffic_class=0xA0 | inner), FAR, ANCHOR, traffic_class=outer)
+    )
     from_far(network, tunnelled(udp(ROAMER, CORRESPONDENT, port=52), FAR, ANCHOR))
     got = network.wire("correspondent.eth0").receive(is_from(ROAMER))
     assert got is not None
@@ -378,7 +380,9 @@ def test_an_inner_packet_at_its_hop_limit_is_answered_into_the_tunnel(network: N
     plane = planes.anchor()
     bind(plane, ROAMER, TO_FAR)
     from_far(network, tunnelled(udp(ROAMER, CORRESPONDENT, hop_limit=1), FAR, ANCHOR))
-    outer = network.wire("far.core0").receive(lambda packet: packet.next_header == IPV6 and packet.inner().next_header == ICMPV6)
+    outer = network.wire("far.core0").receive(
+        lambda packet: packet.next_header == IPV6 and packet.inner().next_header == ICMPV6
+    )
     assert outer is not None
     assert outer.inner().payload[0] == EXCEEDED
     assert outer.inner().destination == address(ROAMER)
@@ -436,7 +440,7 @@ def test_a_narrow_link_on_the_way_is_learnt_and_told(network: Network, planes: P
 
 def too_big_about(outer: Ip, mtu: int) -> Ip:
     """What a router on the way says about a tunnel packet."""
-    from packets import checksum  # noqa: PLC0415
+    from plane_packets import checksum  # noqa: PLC0415
 
     router = address(FAR)
     body = bytes([2, 0, 0, 0]) + mtu.to_bytes(4, "big") + outer.bytes()[:1232]
@@ -475,9 +479,7 @@ def test_the_last_change_of_a_batch_holds_and_unused_tunnels_go(planes: Planes) 
         ]
     )
     assert answers == [0] * 6
-    assert sorted(plane.bindings(), key=str) == sorted(
-        [(prefix(FIRST), 64, TO_GATEWAY), (prefix(SECOND), 64, None)], key=str
-    )
+    assert sorted(plane.bindings(), key=str) == sorted([(prefix(FIRST), 64, TO_GATEWAY), (prefix(SECOND), 64, None)], key=str)
     assert plane.tunnels() == {TO_GATEWAY: 1}  # type: ignore[attr-defined]
     plane.apply([Unbind(7, prefix(FIRST), 64)])
     assert plane.tunnels() == {}  # type: ignore[attr-defined]

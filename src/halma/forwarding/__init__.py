@@ -17,12 +17,21 @@ KINDS = ("auto", "xdp", "tcx", "clsact", "seg6", "tun", "memory")
 
 
 def open_plane(kind: str, settings: PlaneSettings) -> Plane:
-    """Open a plane. `auto` tries BPF (each port gets what suits it), then seg6, then a TUN device read by this process.
-    Raises ValueError for an unknown kind and OSError when the kernel cannot run it."""
+    """Open a plane. `auto` tries BPF (each port gets what suits it), then seg6, then a TUN device read by this process, and
+    says in `notes` why. Raises ValueError for an unknown kind and OSError when the kernel cannot run it."""
     if kind == "memory":
         return MemoryPlane(settings)
-    if kind in ("auto", "xdp", "tcx", "clsact"):
-        return BpfPlane(settings, kind)
     if kind == "tun":
         return TunPlane(settings)
-    raise ValueError(f"unknown plane {kind!r}: one of {', '.join(KINDS)}")
+    if kind in ("xdp", "tcx", "clsact"):
+        return BpfPlane(settings, kind)
+    if kind != "auto":
+        raise ValueError(f"unknown plane {kind!r}: one of {', '.join(KINDS)}")
+    reasons = []
+    try:
+        return BpfPlane(settings)
+    except (OSError, ValueError) as error:
+        reasons.append(f"no BPF plane: {error}")
+    last = TunPlane(settings)
+    last.add_notes(reasons)
+    return last

@@ -19,6 +19,7 @@ from enum import IntEnum
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 _SYSTEM_CALL = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "ppc64le": 361, "s390x": 351}
+_NUMBER = _SYSTEM_CALL.get(os.uname().machine, -1)
 _ATTRIBUTE_SIZE = 128
 
 MAP_CREATE, MAP_LOOKUP, MAP_UPDATE, MAP_DELETE = 0, 1, 2, 3
@@ -54,15 +55,11 @@ class AttachType(IntEnum):
     TCX_EGRESS = 47
 
 
-def machine_is_known() -> bool:
-    """Whether the number of bpf(2) on this kind of machine is known."""
-    return os.uname().machine in _SYSTEM_CALL
-
-
 def call(command: int, attribute: bytes | bytearray) -> tuple[int, bytes]:
-    """bpf(2): its result and the attribute as the kernel left it. Raises OSError."""
+    """bpf(2): its result and the attribute as the kernel left it. Raises OSError (ENOSYS on a machine whose number for it is
+    not known here)."""
     buffer = ctypes.create_string_buffer(bytes(attribute), _ATTRIBUTE_SIZE)
-    result = _libc.syscall(_SYSTEM_CALL[os.uname().machine], command, buffer, _ATTRIBUTE_SIZE)
+    result = _libc.syscall(_NUMBER, command, buffer, _ATTRIBUTE_SIZE)
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, f"bpf command {command}: {os.strerror(number)}")
@@ -158,7 +155,7 @@ class Map:
                 0,
             )
             buffer = ctypes.create_string_buffer(attribute, _ATTRIBUTE_SIZE)
-            result = _libc.syscall(_SYSTEM_CALL[os.uname().machine], command, buffer, _ATTRIBUTE_SIZE)
+            result = _libc.syscall(_NUMBER, command, buffer, _ATTRIBUTE_SIZE)
             if result < 0:
                 number = ctypes.get_errno()
                 if number == errno.EFAULT:
@@ -192,7 +189,7 @@ class Map:
                 0,
             )
             buffer = ctypes.create_string_buffer(attribute, _ATTRIBUTE_SIZE)
-            result = _libc.syscall(_SYSTEM_CALL[os.uname().machine], MAP_LOOKUP_BATCH, buffer, _ATTRIBUTE_SIZE)
+            result = _libc.syscall(_NUMBER, MAP_LOOKUP_BATCH, buffer, _ATTRIBUTE_SIZE)
             number = ctypes.get_errno() if result < 0 else 0
             if number == errno.ENOSPC and count < 1 << 20:  # one bucket holds more than the buffer
                 count *= 2

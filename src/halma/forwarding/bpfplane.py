@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from halma.engine.api import Bind, Tunnel
 from halma.forwarding import hooks
 from halma.forwarding.bpf import Link, Program
-from halma.forwarding.checks import PREFIX_LENGTH, inner_mtu
+from halma.forwarding.checks import PREFIX_LENGTH, forwarding_notes, inner_mtu
 from halma.forwarding.claim import Claim
 from halma.forwarding.loader import OBJECT_DIRECTORY, Collection, ObjectFile
 from halma.forwarding.plane import COUNTERS, Change, PlaneSettings, PortKind, PortState, Side
@@ -50,13 +50,15 @@ class BpfPlane:
         self._lock = threading.Lock()
         self._ports: dict[int, PortState] = {}
         self._hooks: dict[int, list[hooks.Hook | Link]] = {}
-        self._notes: list[str] = []
+        self._notes = forwarding_notes()
         self._closed = False
         with contextlib.ExitStack() as undo:
             self._netlink = RouteNetlink()
             undo.callback(self._netlink.close)
             self._claim = Claim(settings.side.value)
             undo.callback(self._claim.close)
+            for name in hooks.clean_filters(self._netlink, self._claim):
+                self._notes.append(f"{name}: removed BPF filters that a daemon which died had left")
             sizes = {"prefixes": settings.maximum_bindings, "tunnels": maximum_tunnels(settings) + 1}
             self._objects = Collection(ObjectFile(OBJECT_DIRECTORY / "halma.bpf.o"), sizes)
             undo.callback(self._objects.close)
@@ -96,9 +98,6 @@ class BpfPlane:
         link = self._netlink.link(interface)
         if self.settings.side is Side.ANCHOR and kind is PortKind.ACCESS:
             raise OSError(22, f"{link.name}: an anchor has no access interfaces")
-        removed = hooks.clean_filters(self._netlink, interface)
-        if removed:
-            self._notes.append(f"{link.name}: removed {removed} BPF filters that a daemon which died had left")
         if kind is PortKind.ACCESS:
             self._clean_routes(interface)
         program = f"{self.settings.side.value}_{kind.value}"
@@ -239,6 +238,10 @@ class BpfPlane:
         for name, packets in list(self._slow_path.counters.items()):
             found[name] += packets
         return found
+
+    def add_notes(self, notes: Sequence[str]) -> None:
+        """What whoever chose this plane wants the operator to know."""
+        self._notes.extend(notes)
 
     def notes(self) -> list[str]:
         """What was found missing and what is used instead."""

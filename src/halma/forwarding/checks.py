@@ -7,6 +7,7 @@ Always holds: the answer depends on the change and the settings alone, so all pl
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 
 from halma.engine.api import Bind
 from halma.forwarding.plane import Change, PlaneSettings, Side
@@ -43,3 +44,12 @@ def inner_mtu(path_mtu: int) -> int:
     """The MTU of a tunnel: 40 less than its path's, and never under 1280, for smaller paths are fragmented outside the tunnel
     packet (RFC 2473 sections 6.7 and 7.1)."""
     return max(MINIMUM_MTU, path_mtu - ENCAPSULATION_OVERHEAD)
+
+
+def forwarding_notes() -> list[str]:
+    """What the operator should know about the kernel's forwarding switch, which is not ours to turn."""
+    try:
+        forwards = Path("/proc/sys/net/ipv6/conf/all/forwarding").read_text(encoding="ascii").strip() != "0"
+    except OSError as error:
+        return [f"this kernel has no IPv6: {error}"]
+    return [] if forwards else ["net.ipv6.conf.all.forwarding is 0: the kernel will forward no packets; set it to 1"]

@@ -81,18 +81,22 @@ def wants_xdp(link: LinkInformation) -> bool:
     return link.kind not in _VIRTUAL
 
 
-def clean_filters(netlink: RouteNetlink, interface: int) -> int:
-    """Remove filters that a daemon which has died left on an interface; how many there were."""
-    removed, qdisc = 0, False
-    for found in list(netlink.filters(interface)):
-        mark, _, suffix = found.name.partition(":")
-        dead = claim_the_dead(mark)
-        if dead is None:
-            continue
-        netlink.delete_filter(interface, found.parent, found.priority)
-        dead.close()
-        removed += 1
-        qdisc = qdisc or bool(suffix)
-    if qdisc and not any(netlink.filters(interface)):
-        netlink.delete_clsact(interface)
-    return removed
+def clean_filters(netlink: RouteNetlink, claim: Claim) -> list[str]:
+    """Remove the filters that daemons which have died left on any interface (ours among them: whoever holds `claim` has hooked
+    nothing in yet). The names of the interfaces that had some."""
+    cleaned = []
+    for link in netlink.links():
+        qdisc = False
+        for found in list(netlink.filters(link.index)):
+            mark, _, suffix = found.name.partition(":")
+            dead = None if mark == claim.mark else claim_the_dead(mark)
+            if dead is None and mark != claim.mark:
+                continue
+            netlink.delete_filter(link.index, found.parent, found.priority)
+            if dead is not None:
+                dead.close()
+            qdisc = qdisc or bool(suffix)
+            cleaned.append(link.name)
+        if qdisc and not any(netlink.filters(link.index)):
+            netlink.delete_clsact(link.index)
+    return sorted(set(cleaned))

@@ -100,6 +100,15 @@ class Rule:
     action: int = 1
 
 
+def _link(content: bytes) -> LinkInformation:
+    found = _attributes(content[16:])
+    index, flags = struct.unpack_from("=iI", content, 4)
+    kind = _attributes(found.get(18, b"")).get(1, b"").rstrip(b"\0").decode()
+    return LinkInformation(
+        index, found[3].rstrip(b"\0").decode(), struct.unpack("=I", found[4])[0], kind, bool(flags & _IFF_UP)
+    )
+
+
 class RouteNetlink:
     """A netlink socket of the network namespace in which it was made."""
 
@@ -140,14 +149,13 @@ class RouteNetlink:
 
     def link(self, interface: int) -> LinkInformation:
         """Raises OSError (ENODEV) when there is none."""
-        answers = self._request(_GET_LINK, _ACK, struct.pack("=BxHiII", 0, 0, interface, 0, 0))
-        for _, content in answers:
-            found = _attributes(content[16:])
-            flags = struct.unpack_from("=I", content, 8)[0]
-            kind = _attributes(found.get(18, b"")).get(1, b"").rstrip(b"\0").decode()
-            name = found[3].rstrip(b"\0").decode()
-            return LinkInformation(interface, name, struct.unpack("=I", found[4])[0], kind, bool(flags & _IFF_UP))
+        for _, content in self._request(_GET_LINK, _ACK, struct.pack("=BxHiII", 0, 0, interface, 0, 0)):
+            return _link(content)
         raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+
+    def links(self) -> list[LinkInformation]:
+        """All interfaces."""
+        return [_link(content) for _, content in self._request(_GET_LINK, _DUMP, struct.pack("=BxHiII", 0, 0, 0, 0, 0))]
 
     def set_up(self, interface: int, mtu: int) -> None:
         """Bring an interface up with an MTU, and without addresses of its own making."""

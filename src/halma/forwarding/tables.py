@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from halma.engine.api import Bind, Tunnel
-from halma.forwarding.checks import refusal
+from halma.forwarding.checks import PREFIX_LENGTH, refusal
 from halma.forwarding.plane import Change, PlaneSettings, Side
 
 _TUNNEL = struct.Struct("=16s16sI28x")
@@ -93,37 +93,46 @@ class DictionaryMap:
         yield from list(self._held.items())
 
 
-class TunnelRecord:
-    """A tunnel in use: its number in the map, how many bindings share it, and its path MTU."""
+class Target:
+    """What a binding points to: a tunnel, and at a gateway the access interface. All bindings with the same share one."""
 
-    __slots__ = ("mtu", "number", "tunnel", "users", "values")
+    __slots__ = ("record", "users", "value")
+
+    def __init__(self, record: TunnelRecord, access: int) -> None:
+        self.record, self.users, self.value = record, 0, _BINDING.pack(record.number, access)
+
+
+class TunnelRecord:
+    """A tunnel in use: its number in the map, its path MTU, and its targets by access interface."""
+
+    __slots__ = ("mtu", "number", "targets", "tunnel")
 
     def __init__(self, tunnel: Tunnel, number: int, mtu: int) -> None:
-        self.tunnel, self.number, self.mtu, self.users = tunnel, number, mtu, 0
-        self.values: dict[int, bytes] = {}  # access interface -> the binding's value in the map
+        self.tunnel, self.number, self.mtu = tunnel, number, mtu
+        self.targets: dict[int, Target] = {}
 
-    def value(self, access: int) -> bytes:
-        """The map value of a binding to this tunnel."""
-        found = self.values.get(access)
-        if found is None:
-            found = self.values[access] = _BINDING.pack(self.number, access)
-        return found
+    @property
+    def users(self) -> int:
+        """How many bindings share the tunnel."""
+        return sum(target.users for target in self.targets.values())
 
 
 class Tables:
-    """The tables of a BPF plane."""
+    """The tables of a plane."""
 
     def __init__(self, settings: PlaneSettings, prefixes: Entries, tunnels: Entries) -> None:
         self._settings, self._prefixes, self._tunnels = settings, prefixes, tunnels
         self._free: deque[int] = deque(range(1, maximum_tunnels(settings) + 1))
         self._records: dict[Tunnel, TunnelRecord] = {}
+        self._by_remote: dict[bytes, TunnelRecord] = {}  # a shorter way to most records than the hash of a Tunnel
         self._nothing = TunnelRecord(Tunnel(bytes(16), bytes(16)), 0, 0)
-        self._bound: dict[bytes, TunnelRecord] = {}
+        self._bound: dict[bytes, Target] = {}
         self._path_mtus: dict[Tunnel, int] = {}
 
     def record_of(self, prefix: bytes) -> TunnelRecord | None:
-        """What a prefix (16 bytes) is bound to: a record, whose number is 0 for nothing; None when it is not bound."""
-        return self._bound.get(prefix)
+        """What a prefix (16 bytes) is bound to; None when it is not bound."""
+        target = self._bound.get(prefix)
+        return None if target is None else target.record
 
     def is_nothing(self, record: TunnelRecord) -> bool:
         """Whether packets bound to this record are dropped."""
@@ -135,80 +144,103 @@ class Tables:
 
     def apply(self, changes: Sequence[Change]) -> list[int]:
         """Carry the changes out, in order, with a constant number of system calls for the whole batch."""
-        bound, records, settings = self._bound, self._records, self._settings
-        answers = [0] * len(changes)
+        bound, by_remote, settings = self._bound, self._by_remote, self._settings
         at_gateway = settings.side is Side.GATEWAY
+        answers = [0] * len(changes)
+        before: list[Target | None] = []  # what each change found
+        remember = before.append
         writes: dict[bytes, bytes] = {}
         removals: dict[bytes, None] = {}
-        unused: list[TunnelRecord] = []
-        before: dict[bytes, TunnelRecord | None] = {}
-        indices: dict[bytes, list[int]] | None = None
+        unused: list[Target] = []
         for index, change in enumerate(changes):
             prefix = change.prefix
-            if change.__class__ is Bind:
-                tunnel = change.tunnel
-                record = self._nothing if tunnel is None else records.get(tunnel)
-                old = bound.get(prefix)
-                if record is None or old is None or change.prefix_length != 64 or (at_gateway and not change.access):
-                    error = refusal(change, settings)
-                    if not error and record is None and tunnel is not None:
-                        record = self._new_tunnel(tunnel)
-                        error = errno.ENOSPC if record is None else 0
-                    if error or record is None:
-                        answers[index] = error
-                        continue
-                if prefix not in before:
-                    before[prefix] = old
-                key = prefix[:8]
-                bound[prefix] = record
-                record.users += 1
-                if old is not None:
-                    old.users -= 1
-                    if not old.users:
-                        unused.append(old)
-                writes[key] = record.values.get(change.access) or record.value(change.access)
-                if removals:
-                    removals.pop(key, None)
-            else:
+            old = bound.get(prefix)
+            remember(old)
+            if change.__class__ is not Bind:
                 error = refusal(change, settings)
                 if error:
                     answers[index] = error
+                elif old is not None:
+                    del bound[prefix]
+                    old.users -= 1
+                    if not old.users:
+                        unused.append(old)
+                    key = prefix[:8]
+                    writes.pop(key, None)
+                    removals[key] = None
+                continue
+            tunnel = change.tunnel
+            if tunnel is None:
+                record: TunnelRecord | None = self._nothing
+            else:
+                record = by_remote.get(tunnel.remote)
+                if record is None or record.tunnel.local != tunnel.local:
+                    record = self._records.get(tunnel)
+            target = None if record is None else record.targets.get(change.access)
+            if target is None or old is None or change.prefix_length != PREFIX_LENGTH or (at_gateway and not change.access):
+                error = refusal(change, settings)
+                if not error and target is None:
+                    target = self._new_target(tunnel, change.access)
+                    error = errno.ENOSPC if target is None else 0
+                if error or target is None:
+                    answers[index] = error
                     continue
-                old = bound.pop(prefix, None)
-                if old is None:
-                    continue
-                if prefix not in before:
-                    before[prefix] = old
+            if target is old:
+                continue
+            bound[prefix] = target
+            target.users += 1
+            if old is not None:
                 old.users -= 1
                 if not old.users:
                     unused.append(old)
-                key = prefix[:8]
-                writes.pop(key, None)
-                removals[key] = None
+            key = prefix[:8]
+            writes[key] = target.value
+            if removals:
+                removals.pop(key, None)
         failed = self._write(writes, removals)
         if failed:
-            indices = {}
-            for index, change in enumerate(changes):
-                indices.setdefault(change.prefix[:8], []).append(index)
-            for key, error in failed.items():
-                for index in indices[key]:
-                    answers[index] = answers[index] or error
-                self._restore(key + _ZEROS, before[key + _ZEROS], unused)
-        for record in unused:
-            if not record.users and record is not self._nothing and records.get(record.tunnel) is record:
-                del records[record.tunnel]
-                self._free.append(record.number)
+            self._take_back(changes, answers, before, failed, unused)
+        for target in unused:
+            self._release(target)
         return answers
 
-    def _restore(self, prefix: bytes, old: TunnelRecord | None, unused: list[TunnelRecord]) -> None:
-        """The kernel refused the last change of a prefix: it still holds what it held before the batch."""
-        now = self._bound.pop(prefix, None)
-        if now is not None:
-            now.users -= 1
-            unused.append(now)
-        if old is not None:
-            self._bound[prefix] = old
-            old.users += 1
+    def _take_back(
+        self,
+        changes: Sequence[Change],
+        answers: list[int],
+        before: list[Target | None],
+        failed: dict[bytes, int],
+        unused: list[Target],
+    ) -> None:
+        """The kernel refused what a batch made of some prefixes: it still holds what it held before the batch."""
+        seen: set[bytes] = set()
+        for index, change in enumerate(changes):
+            error = failed.get(change.prefix[:8])
+            if error is None or answers[index]:
+                continue
+            answers[index] = error
+            if change.prefix in seen:
+                continue
+            seen.add(change.prefix)
+            now, old = self._bound.pop(change.prefix, None), before[index]
+            if now is not None:
+                now.users -= 1
+                unused.append(now)
+            if old is not None:
+                self._bound[change.prefix] = old
+                old.users += 1
+
+    def _release(self, target: Target) -> None:
+        """Forget a target without users, and its tunnel when that was the last one."""
+        record = target.record
+        if target.users or target not in record.targets.values():
+            return
+        record.targets = {access: held for access, held in record.targets.items() if held is not target}
+        if not record.targets and self._records.get(record.tunnel) is record:
+            del self._records[record.tunnel]
+            if self._by_remote.get(record.tunnel.remote) is record:
+                del self._by_remote[record.tunnel.remote]
+            self._free.append(record.number)
 
     def _write(self, writes: dict[bytes, bytes], removals: dict[bytes, None]) -> dict[bytes, int]:
         """Removals first, for they make room. Answers the keys that the kernel refused, with the errno."""
@@ -219,25 +251,29 @@ class Tables:
                 done = self._prefixes.delete_batch(b"".join(keys))
                 keys = keys[done + 1 :]
         if writes:
-            keys = list(writes)
-            while keys:
-                done = self._prefixes.update_batch(b"".join(keys), b"".join([writes[key] for key in keys]))
-                if done < len(keys):
-                    try:
-                        self._prefixes.update(keys[done], writes[keys[done]])
-                    except OSError as error:
-                        failed[keys[done]] = error.errno or errno.EIO
-                keys = keys[done + 1 :]
+            done = self._prefixes.update_batch(b"".join(writes), b"".join(writes.values()))
+            for key, written in list(writes.items())[done:]:  # the kernel stopped at one: which others it refuses, and why
+                try:
+                    self._prefixes.update(key, written)
+                except OSError as error:
+                    failed[key] = error.errno or errno.EIO
         return failed
 
-    def _new_tunnel(self, tunnel: Tunnel) -> TunnelRecord | None:
-        if not self._free:
-            return None
-        number = self._free.popleft()
-        record = TunnelRecord(tunnel, number, self._path_mtus.get(tunnel, self._settings.path_mtu))
-        self._tunnels.update(struct.pack("=I", number), _TUNNEL.pack(tunnel.local, tunnel.remote, record.mtu))
-        self._records[tunnel] = record
-        return record
+    def _new_target(self, tunnel: Tunnel | None, access: int) -> Target | None:
+        """The target for a tunnel and access interface, with an entry for the tunnel when it has none; None when all the
+        numbers of tunnels are in use. Raises OSError."""
+        record = self._nothing if tunnel is None else self._records.get(tunnel)
+        if record is None and tunnel is not None:
+            if not self._free:
+                return None
+            number = self._free.popleft()
+            record = TunnelRecord(tunnel, number, self._path_mtus.get(tunnel, self._settings.path_mtu))
+            self._tunnels.update(struct.pack("=I", number), _TUNNEL.pack(tunnel.local, tunnel.remote, record.mtu))
+            self._records[tunnel] = record
+            self._by_remote.setdefault(tunnel.remote, record)
+        assert record is not None
+        target = record.targets[access] = Target(record, access)
+        return target
 
     def set_path_mtu(self, tunnel: Tunnel, mtu: int) -> None:
         """The MTU of the path outside the tunnel from now on, also when the tunnel is used again later."""

@@ -15,7 +15,7 @@ import errno
 from collections.abc import Callable, Iterable, Sequence
 
 from halma.engine.api import Bind, Tunnel
-from halma.forwarding.checks import inner_mtu
+from halma.forwarding.checks import forwarding_notes, inner_mtu
 from halma.forwarding.claim import Claim, claim_the_dead
 from halma.forwarding.plane import COUNTERS, Change, PlaneSettings, PortKind, PortState, Side
 from halma.forwarding.rtnetlink import PROTOCOL, Route, RouteNetlink, Rule
@@ -117,6 +117,7 @@ class TunPlane:
             settings, DictionaryMap(8, settings.maximum_bindings), DictionaryMap(4, settings.maximum_bindings + 1)
         )
         self._rules: AccessRules | None = None
+        self._notes = forwarding_notes()
         self._closed = False
         with contextlib.ExitStack() as undo:
             self._netlink = RouteNetlink()
@@ -204,9 +205,16 @@ class TunPlane:
         """What this process has counted."""
         return {name: self._slow_path.counters.get(name, 0) for name in COUNTERS}
 
+    def add_notes(self, notes: Sequence[str]) -> None:
+        """What whoever chose this plane wants the operator to know."""
+        self._notes.extend(notes)
+
     def notes(self) -> list[str]:
         """What this plane lacks."""
-        notes = ["packets are carried by this process through a TUN device: expect a tenth of the speed of the BPF plane"]
+        notes = [
+            *self._notes,
+            "packets are carried by this process through a TUN device: expect a tenth of the speed of the BPF plane",
+        ]
         if self.settings.side is Side.GATEWAY:
             notes.append("packets of unbound sources on access interfaces are dropped by a routing rule and not counted")
         return notes

@@ -42,7 +42,9 @@ class Ip:
         """As on the wire."""
         word = 6 << 28 | self.traffic_class << 20 | self.flow_label
         length = len(self.payload) if self.announced is None else self.announced
-        return struct.pack("!IHBB", word, length, self.next_header, self.hop_limit) + self.source + self.destination + self.payload
+        return (
+            struct.pack("!IHBB", word, length, self.next_header, self.hop_limit) + self.source + self.destination + self.payload
+        )
 
     def inner(self) -> Ip:
         """The packet inside a tunnel packet."""

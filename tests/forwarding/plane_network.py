@@ -5,8 +5,8 @@
                            core2 |               access2 -- second
                                  far  (a gateway of which only the wire is there)
 
-Only the kernel's own forwarding and the planes under test are at work; `first`, `second` and `correspondent` are plain hosts and
-`far` is a wire to look at. Frames are sent and caught with packet sockets.
+Only the kernel's own forwarding and the planes under test are at work; `first`, `second` and `correspondent` are plain hosts
+and `far` is a wire to look at. Frames are sent and caught with packet sockets.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 
-from packets import Error, Ip, address, frame, icmp_error, parse
+from plane_packets import Error, Ip, address, frame, icmp_error, parse
 
 ANCHOR, GATEWAY, FAR = "2001:db8:1::1", "2001:db8:2::1", "2001:db8:3::1"
 CORRESPONDENT, INET = "2001:db8:ff::2", "2001:db8:ff::1"
@@ -31,7 +31,7 @@ NAMES = ("correspondent", "anchor", "gateway", "far", "first", "second")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 WAIT = float(os.environ.get("HALMA_TEST_WAIT", "2.0"))
-"""Seconds within which a packet that is to come must come; tests that expect silence send a second packet instead of waiting."""
+"""Seconds within which a packet must come; tests that expect silence send a second packet and wait for that."""
 
 
 def run(*command: str) -> str:
@@ -114,7 +114,14 @@ class Network:
     def __init__(self, make: Callable[[str], str]) -> None:
         self.names = {role: make(role) for role in NAMES}
         self.wires: dict[str, Wire] = {}
-        for role, forwards in (("anchor", "1"), ("gateway", "1"), ("correspondent", "0"), ("first", "0"), ("second", "0"), ("far", "0")):
+        for role, forwards in (
+            ("anchor", "1"),
+            ("gateway", "1"),
+            ("correspondent", "0"),
+            ("first", "0"),
+            ("second", "0"),
+            ("far", "0"),
+        ):
             with inside(self.names[role]):
                 for setting, value in (("accept_dad", "0"), ("accept_ra", "0"), ("router_solicitations", "0")):
                     for scope in ("all", "default"):
