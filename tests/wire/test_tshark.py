@@ -55,7 +55,7 @@ from tests.wire.samples import (
 
 pytestmark = pytest.mark.needs("tshark")
 
-UNDECODED = {LmaControlledMagParameters: "IE data not dissected yet"}
+UNDECODED: dict[type[Option], str] = {LmaControlledMagParameters: "IE data not dissected yet"}
 ADDRESS = "2001:db8:100::"
 PROXY = {
     "mip6.mnid.subtype": ["1"],

@@ -79,9 +79,10 @@ def _from_octets(octets: bytes) -> Finding:
     """Octets without a capture: a bare Mobility Header has no addresses, so that its checksum cannot be verified."""
     if octets[:1] == bytes((NextHeader.NONE,)):
         zero = octets[:4] + bytes(2) + octets[6:]
-        made = zero[:4] + checksum(_UNKNOWN, _UNKNOWN, zero, NextHeader.MOBILITY).to_bytes(2, "big") + zero[6:]
+        right = checksum(_UNKNOWN, _UNKNOWN, zero, NextHeader.MOBILITY)
+        made = zero[:4] + right.to_bytes(2, "big") + zero[6:]
         try:
-            return Finding((), decode(made, _UNKNOWN, _UNKNOWN))
+            return Finding((), decode(made if len(octets) >= 8 else octets, _UNKNOWN, _UNKNOWN))
         except DecodeError as error:
             return Finding((), error)
     return dissect(ipv6_of(Frame(0, "", ETHERNET, octets)) or octets)

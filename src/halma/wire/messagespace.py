@@ -56,7 +56,8 @@ class MobilitySpace:
 
     def _register(self, declaration: Declaration, decoder: Callable[[bytes, int], Any]) -> None:
         number, subtype = declaration.number, declaration.subtype
-        if any((known.number, known.subtype) in ((number, subtype), (number, None)) for known in self.declarations):
+        known = {declaration.subtype for declaration in self.declarations if declaration.number == number}
+        if subtype in known or None in known or (known and subtype is None):
             raise TypeError(f"Mobility Header type {number} is declared twice")
         if subtype is None:
             self.decoders[number] = decoder
@@ -122,7 +123,7 @@ class IcmpSpace:
             source += f"    options = decode_options(b, {size}, n)\n"
         elif made.tail is not None:
             source += f"    {made.tail} = b[{size}:]\n"
-        elif not with_options:
+        else:
             raise TypeError(f"{cls.__name__} must end in options or in a rest")
         source += made.unpacking + construct(names) + "    return v\n"
         self.decoders[number] = compile_function(source, cls, names, **scope)
