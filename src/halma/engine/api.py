@@ -11,7 +11,7 @@ Always holds: addresses and prefixes are 16 `bytes` in network order; times are 
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import Enum, IntEnum
 from string import Formatter
 from typing import Protocol
 
@@ -29,6 +29,43 @@ class Now:
     wall: float
 
 
+class Assurance(Enum):
+    """What the security layer says of a message: of RFC 4285's authentication option, or of ESP."""
+
+    NONE = "none"
+    """Nothing protects it."""
+    VALID = "valid"
+    FAILED = "failed"
+    """It names an association that there is, and the authentication does not hold."""
+    UNKNOWN = "unknown"
+    """It names an association that there is not."""
+
+
+@value
+class Association:
+    """A security association with a mobile node, without its key: `handle` is what the security layer knows it by. It belongs
+    to one node, and to one home address, or one home prefix (16 bytes, a /64), or where both are empty to the prefix that the
+    anchor has given the node. `replay_window` is how far the node's clock may be off in seconds, 0 where sequence numbers
+    alone protect against replay (RFC 4285 sections 5.1 and 6)."""
+
+    handle: int
+    identifier: bytes
+    home_address: bytes = b""
+    home_prefix: bytes = b""
+    replay_window: float = 7.0
+
+
+@value
+class Protection:
+    """How a message was protected, and by which association (`VALID` and `FAILED` only)."""
+
+    assurance: Assurance
+    association: Association | None = None
+
+
+UNPROTECTED = Protection(Assurance.NONE)
+
+
 @value
 class Tunnel:
     """A bidirectional IPv6-in-IPv6 tunnel (RFC 2473) by its two ends: `local` is ours, `remote` the peer's."""
@@ -42,11 +79,15 @@ class Tunnel:
 
 @value
 class MessageReceived:
-    """A well-formed Mobility Header message came from `source` to our address `destination`."""
+    """A well-formed Mobility Header message came from `source` to our address `destination`. `home_address` is that of its
+    Home Address option (RFC 6275 section 6.3), or of the type 2 routing header (section 6.4) that brought it to a mobile
+    node; empty where there was none."""
 
     source: bytes
     destination: bytes
     message: Message
+    home_address: bytes = b""
+    protection: Protection = UNPROTECTED
 
 
 @value
@@ -72,11 +113,15 @@ class ForwardingDone:
 
 @value
 class Send:
-    """Send a Mobility Header message from our address `source` to `destination`."""
+    """Send a Mobility Header message from our address `source` to `destination`. With a `home_address` an anchor puts it into
+    a type 2 routing header, a mobile node into a Home Address option; the security layer protects the message by
+    `association` where one is given."""
 
     source: bytes
     destination: bytes
     message: Message
+    home_address: bytes = b""
+    association: Association | None = None
 
 
 @value
@@ -88,6 +133,17 @@ class SendParameterProblem:
     destination: bytes
     pointer: int
     data: bytes
+
+
+class BindingKind(IntEnum):
+    """What a binding of the data plane was made for; a packet that more than one fits goes by the lowest (ANC-2)."""
+
+    HOME_ADDRESS = 0
+    """A mobile node's home address: a /128."""
+    MOBILE_NETWORK = 1
+    """A mobile network prefix, /64 or shorter (RFC 3963)."""
+    PROXY = 2
+    """A home network prefix of Proxy Mobile IPv6: a /64."""
 
 
 @value
@@ -106,6 +162,7 @@ class Bind:
     prefix_length: int
     tunnel: Tunnel | None
     access: int = 0
+    kind: BindingKind = BindingKind.PROXY
     local_routing: bool = False
 
 
@@ -116,6 +173,7 @@ class Unbind:
     op: int
     prefix: bytes
     prefix_length: int
+    kind: BindingKind = BindingKind.PROXY
 
 
 class Severity(IntEnum):

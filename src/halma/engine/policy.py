@@ -32,7 +32,9 @@ class Profile:
     """What a node is entitled to (RFC 5213 section 6.2). `node` is the identifier or pattern that it was found by;
     `prefixes` are /64 home network prefixes reserved for the node, 16 bytes each; `pool` names where others come from, empty
     for none; `may_request_prefix` lets a gateway ask for particular prefixes of that pool; `lifetime` is the longest
-    registration in seconds, 0 for the anchor's own limit."""
+    registration in seconds, 0 for the anchor's own limit. `mobile_ipv6` lets the node register with the home agent (RFC 6275);
+    `mobile_router` lets it move a network (RFC 3963): `mobile_network_prefixes`, or where there are none, the home network
+    prefix itself."""
 
     node: bytes
     proxy_mobility: bool = True
@@ -41,6 +43,9 @@ class Profile:
     may_request_prefix: bool = False
     prefixes_per_session: int = 1
     lifetime: int = 0
+    mobile_ipv6: bool = False
+    mobile_router: bool = False
+    mobile_network_prefixes: tuple[tuple[bytes, int], ...] = ()
 
 
 class Policy(Protocol):
@@ -54,6 +59,9 @@ class Policy(Protocol):
 
     def may_register(self, peer: Peer, identifier: bytes) -> bool:
         """Whether `peer` may register the node."""
+
+    def owner(self, prefix: bytes) -> bytes | None:
+        """The identifier of the node whose profile reserves this /64; None when none does."""
 
     def is_reserved(self, prefix: bytes) -> bool:
         """Whether some profile reserves this /64, so that no pool hands it out."""
