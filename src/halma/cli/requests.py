@@ -16,6 +16,7 @@ from halma.cli.tables import show_cell
 from halma.control.schema import (
     Address,
     Attach,
+    ControlError,
     Detach,
     Identifier,
     LinkLayerAddress,
@@ -123,5 +124,7 @@ def reload(socket: SocketPath = None) -> None:
 def _ask(request: Request, what: str, socket: Path | None) -> None:
     with ended(), open_client(socket, what) as client:
         for row in client.ask(request):
+            if row.get("revoked") == 0:
+                raise ControlError("there is no such session")
             for key, value in row.items():
                 print(f"{key.replace('_', ' ')}: {', '.join(show_cell(key, value))}")

@@ -54,7 +54,7 @@ COLUMNS: dict[What, list[Column]] = {
         Column("bindings", "bindings", 8, True),
         Column("mtu", "mtu", 5, True),
     ],
-    "events": [Column("time", "time", 24), Column("severity", "severity", 8), Column("text", "event", 400)],
+    "events": [Column("time", "time", 24), Column("severity", "severity", 8), Column("text", "event", 62, wrap=True)],
 }
 """How each kind of row is laid out; what is not here gets a column for each key."""
 
@@ -192,11 +192,13 @@ def _json(rows: Iterable[Row], one_line: bool) -> Iterator[str]:
     if one_line:
         yield msgspec.json.encode(list(rows)).decode()
         return
-    opening = "["
+    line = "["
     for row in rows:
-        yield opening + msgspec.json.encode(row).decode()
-        opening = ","
-    yield "]" if opening == "," else "[]"
+        if line != "[":
+            line += ","
+        yield line
+        line = msgspec.json.encode(row).decode()
+    yield from (line, "]") if line != "[" else ("[]",)
 
 
 def _text(request: Show, rows: Iterable[Row], zero: bool) -> Iterator[str]:

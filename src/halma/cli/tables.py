@@ -8,6 +8,7 @@ pushes the rest of the row to the next line, under the same columns; colours onl
 from __future__ import annotations
 
 import itertools
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -35,12 +36,14 @@ Row = Mapping[str, Any]
 
 
 class Column(NamedTuple):
-    """`key` of the row, `title` above the column, `most` characters that it may be wide; `right` aligns numbers."""
+    """`key` of the row, `title` above the column, `most` characters that it may be wide; `right` aligns numbers, `wrap` breaks
+    sentences into lines."""
 
     key: str
     title: str
     most: int
     right: bool = False
+    wrap: bool = False
 
 
 def show_duration(seconds: float | None) -> str:
@@ -99,7 +102,12 @@ def table(rows: Iterable[Row], columns: Sequence[Column], colour: bool = False) 
     heading = _line([(column.title, width, column.right) for column, width in zip(shown, widths, strict=True)])
     yield f"{_BOLD}{heading}{_PLAIN}" if colour else heading
     for row in itertools.chain(first, rows):
-        yield from _row([show_cell(column.key, row.get(column.key)) for column in shown], shown, widths, colour)
+        yield from _row([_cell(column, row, width) for column, width in zip(shown, widths, strict=True)], shown, widths, colour)
+
+
+def _cell(column: Column, row: Row, width: int) -> list[str]:
+    lines = show_cell(column.key, row.get(column.key))
+    return [part for line in lines for part in textwrap.wrap(line, width) or [""]] if column.wrap else lines
 
 
 def _line(cells: Sequence[tuple[str, int, bool]]) -> str:
