@@ -295,7 +295,7 @@ class Gateway:
             return None
         self._context.count("attached")
         text = "node {:node} ({}) is on {}"
-        self._context.report(Severity.INFO, "attached", text, profile.identifier, address.hex(":"), link.name)
+        self._context.report(Severity.INFO, "attached", text, profile.identifier, address.hex(":") or "-", link.name)
         self._links.attach(attachment)
         self._serve(attachment)
         return attachment
@@ -377,6 +377,8 @@ class Gateway:
     def _detach(self, attachment: Attachment) -> None:
         """Section 6.9.1.4: the node has gone, or its session is to end."""
         self._context.count("detached")
+        text = "node {:node} has left"
+        self._context.report(Severity.INFO, "detached", text, attachment.profile.identifier)
         self._links.detach(attachment)
         self._context.disarm(Timer.RENEW, attachment.key)
         entry = self._registrations.list.get(attachment.key)

@@ -53,6 +53,8 @@ TEMPORARY = frozenset({Status.REASON_UNSPECIFIED, Status.INSUFFICIENT_RESOURCES}
 """Refusals after which the gateway asks again by itself; others wait for a new attachment or somebody's action."""
 WRONG_PREFIXES = frozenset({Status.NOT_AUTHORIZED_FOR_HOME_NETWORK_PREFIX, Status.BCE_PBU_PREFIX_SET_DO_NOT_MATCH})
 TOO_OLD = frozenset({Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED, Status.SEQUENCE_NUMBER_OUT_OF_WINDOW})
+UNKNOWN_HANDOFF = int(HandoffIndicatorValue.UNKNOWN)
+UNCHANGED = int(HandoffIndicatorValue.NOT_CHANGED)
 ADMINISTRATIVE = "administrative action"
 CLOCK = "clock synchronization"
 ATTACHMENT = "new attachment"
@@ -169,14 +171,14 @@ class Registrations:
         for other in self.list.of_node(attachment.profile.identifier):
             if other.key != attachment.key and other.state is EntryState.REGISTERED:
                 return int(HandoffIndicatorValue.NEW_INTERFACE)
-        return int(HandoffIndicatorValue.UNKNOWN)
+        return UNKNOWN_HANDOFF
 
     def _request(self, entry: BindingUpdateListEntry, kind: RequestKind, timeout: float = INITIAL_BINDACK_TIMEOUT) -> None:
-        prefixes, indicator = entry.prefixes, int(HandoffIndicatorValue.NOT_CHANGED)
+        prefixes, indicator = entry.prefixes, UNCHANGED
         if kind is RequestKind.REGISTRATION:
             prefixes, indicator = entry.requested, entry.handoff_indicator
         elif kind is RequestKind.DEREGISTRATION:
-            prefixes, indicator = entry.prefixes or entry.requested, int(HandoffIndicatorValue.UNKNOWN)
+            prefixes, indicator = entry.prefixes or entry.requested, UNKNOWN_HANDOFF
         offer = Offer(entry.identifier, entry.link_layer_identifier, indicator, entry.access_technology, prefixes)
         entry.immediate_retries = 0
         entry.silence_told = entry.halted = False
@@ -272,7 +274,7 @@ class Registrations:
         attachment = self._links.attachment(entry.key)
         if entry.state is EntryState.REGISTERED and attachment is not None:
             entry.requested = entry.prefixes
-            entry.handoff_indicator = HandoffIndicatorValue.UNKNOWN
+            entry.handoff_indicator = UNKNOWN_HANDOFF
             self._links.ask(attachment, RETRANS_TIMER, lambda: self._renew_now(entry))
 
     def _renew_now(self, entry: BindingUpdateListEntry) -> None:
@@ -301,7 +303,7 @@ class Registrations:
         self._unbind(entry)
         self._service.end(attachment)
         entry.requested, entry.prefixes = entry.prefixes, ()
-        entry.handoff_indicator = HandoffIndicatorValue.UNKNOWN
+        entry.handoff_indicator = UNKNOWN_HANDOFF
         entry.state = EntryState.REGISTERING
         timeout = entry.request.timeout if entry.request is not None else INITIAL_BINDACK_TIMEOUT
         self._request(entry, RequestKind.REGISTRATION, timeout)
@@ -386,7 +388,7 @@ class Registrations:
         context.disarm(Timer.RETRANSMIT, entry.key)
         attachment.refusals = 0
         attachment.handoff_indicator = 0
-        entry.handoff_indicator = HandoffIndicatorValue.UNKNOWN
+        entry.handoff_indicator = UNKNOWN_HANDOFF
         entry.lifetime = answer.lifetime * LIFETIME_UNIT
         entry.expires = context.now.monotonic + entry.lifetime
         context.arm(Timer.EXPIRE, entry.key, entry.expires)
@@ -457,7 +459,7 @@ class Registrations:
         self._context.disarm(Timer.REFRESH, entry.key)
         self._context.disarm(Timer.EXPIRE, entry.key)
         entry.requested = entry.prefixes = ()
-        entry.handoff_indicator = HandoffIndicatorValue.UNKNOWN
+        entry.handoff_indicator = UNKNOWN_HANDOFF
         entry.state = EntryState.REGISTERING
         self._request(entry, RequestKind.REGISTRATION)
 
@@ -517,7 +519,8 @@ class Registrations:
         entry.pending[op] = prefix
         entry.bound[prefix] = entry.interface
         local = self._context.settings.local_routing if entry.profile.local_routing is None else entry.profile.local_routing
-        self._context.do(Bind(op, prefix.prefix, prefix.prefix_length, entry.tunnel, entry.interface, local))
+        bind = Bind(op, prefix.prefix, prefix.prefix_length, entry.tunnel, entry.interface, local_routing=local)
+        self._context.do(bind)
 
     def _unbind_one(self, entry: BindingUpdateListEntry, prefix: HomeNetworkPrefix) -> None:
         del entry.bound[prefix]
