@@ -200,7 +200,7 @@ class Anchor:
             )
             effects.append(Report(severity, f"peer_{outcome.change.value}", text, outcome.peer, (outcome.peer,)))
             if outcome.change is PeerChange.RESTARTED:
-                effects += self._revocation.gateway_restarted(outcome.peer, now)
+                effects += self._revocation.gateway_restarted(outcome.peer, outcome.before, now)
         return effects
 
     def _unexpected(self, event: MessageReceived) -> list[Effect]:

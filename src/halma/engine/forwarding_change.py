@@ -9,6 +9,7 @@ Always holds: a binding has one change at a time; every op belongs to one change
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -26,7 +27,7 @@ class Purpose(Enum):
     CREATE = "create"
     MOVE = "move"
     RESTORE = "restore"
-    """Back to where the binding was, after a MOVE that the data plane refused in part."""
+    """Back to where the binding was, after a MOVE or DEREGISTER that the data plane refused in part."""
     DEREGISTER = "deregister"
     BLOCK = "block"
     """Stop a session's traffic without being asked by its gateway: a revocation, or a gateway that lost its state."""
@@ -35,7 +36,8 @@ class Purpose(Enum):
 
 @dataclass(slots=True, eq=False)
 class Change:
-    """One change: the request that asked for it, if one did; the tunnel that it leads to; the first errno, 0 for none."""
+    """One change: the request that asked for it, if one did; the tunnel that it leads to; the first errno, 0 for none; whether
+    the binding has been revoked meanwhile, and is to go when the data plane is free for it."""
 
     purpose: Purpose
     binding: ProxyBinding
@@ -43,6 +45,7 @@ class Change:
     tunnel: Tunnel | None
     outstanding: int
     error: int = 0
+    revoked: bool = False
     queued: list[ProxyRequest] = field(default_factory=list)
 
 
@@ -78,7 +81,8 @@ class Changes:
         if change is None:
             return None
         change.outstanding -= 1
-        change.error = change.error or error
+        if change.purpose is not Purpose.DELETE or error != errno.ENOENT:  # what is not there need not be forgotten
+            change.error = change.error or error
         if change.outstanding:
             return None
         del self._by_binding[change.binding]

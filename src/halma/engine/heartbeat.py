@@ -6,13 +6,15 @@ comes of it is an `Outcome`: a peer is unreachable, is back, or has restarted an
 role's business.
 
 Always holds: one request at most is outstanding per watched peer; only a response that carries its sequence number counts
-(section 3.1), save for unsolicited ones (section 3.2); memory is linear in the number of watched peers.
+(section 3.1), save for unsolicited ones (section 3.2); memory is linear in the number of watched peers, and bounded by
+`UNSUPPORTED` for others.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from math import inf
 
 from halma.engine.api import Now, Send
 from halma.engine.timers import Deadlines
@@ -20,6 +22,9 @@ from halma.value import value
 from halma.wire.messages import Heartbeat as HeartbeatMessage
 from halma.wire.numbers import HeartbeatFlag
 from halma.wire.options import RestartCounter
+
+UNSUPPORTED = 4096
+"""Peers without heartbeats that are remembered; the one known longest makes room."""
 
 
 @value
@@ -41,10 +46,12 @@ class PeerChange(Enum):
 
 @value
 class Outcome:
-    """`change` has happened to the peer at this address."""
+    """`change` has happened to the peer at this address. If it has restarted: all that was agreed with it before the monotonic
+    time `before` is lost, what was agreed later may be of its new life."""
 
     peer: bytes
     change: PeerChange
+    before: float = inf
 
 
 @dataclass(slots=True)
@@ -56,6 +63,10 @@ class _Watched:
     unreachable: bool = False
     unsupported: bool = False
     restart_counter: int | None = None
+    asked: float = -inf
+    """When the last request was sent."""
+    known: float = -inf
+    """When the last request was sent that was answered with `restart_counter`."""
 
 
 class Heartbeat:
@@ -66,6 +77,7 @@ class Heartbeat:
         self._restart_counter = restart_counter
         self._peers: dict[bytes, _Watched] = {}
         self._deadlines: Deadlines[bytes] = Deadlines()
+        self._unsupported: dict[bytes, None] = {}
         self.counters = {
             "heartbeat_requests_sent": 0,
             "heartbeat_requests_received": 0,
@@ -76,8 +88,9 @@ class Heartbeat:
     def watch(self, local: bytes, peer: bytes, now: Now) -> None:
         """The first session with `peer` exists; the first request goes out one interval from now."""
         if peer not in self._peers:
-            self._peers[peer] = _Watched(local, sequence=0)
-            if self._settings.enabled:
+            unsupported = peer in self._unsupported
+            self._peers[peer] = _Watched(local, sequence=0, unsupported=unsupported)
+            if self._settings.enabled and not unsupported:
                 self._deadlines.set(peer, now.monotonic + self._settings.interval)
 
     def forget(self, peer: bytes) -> None:
@@ -111,15 +124,22 @@ class Heartbeat:
             if isinstance(option, RestartCounter):
                 known, watched.restart_counter = watched.restart_counter, option.counter
                 if known is not None and known != option.counter:
-                    outcomes.append(Outcome(source, PeerChange.RESTARTED))
+                    # who speaks up unasked does so when it starts, before it registers anything
+                    outcomes.append(Outcome(source, PeerChange.RESTARTED, inf if unsolicited else watched.known))
+                if not unsolicited:
+                    watched.known = watched.asked
         return [], outcomes
 
     def unsupported(self, peer: bytes) -> None:
-        """The peer has answered with Binding Error status 2: no heartbeats to it again (section 3)."""
+        """The peer has sent a Binding Error with status 2. If that may answer a request of ours: no heartbeats to it, not even
+        when it has sessions again (section 3)."""
         watched = self._peers.get(peer)
-        if watched is not None:
+        if watched is not None and not watched.answered:
             watched.unsupported = True
             self._deadlines.stop(peer)
+            if len(self._unsupported) >= UNSUPPORTED:
+                del self._unsupported[next(iter(self._unsupported))]
+            self._unsupported[peer] = None
 
     def announce(self, local: bytes, peers: list[bytes]) -> list[Send]:
         """Tell the peers of a former life that the sessions are lost (section 3.2, unsolicited responses)."""
@@ -137,6 +157,7 @@ class Heartbeat:
                     outcomes.append(Outcome(peer, PeerChange.UNREACHABLE))
             watched.sequence = (watched.sequence + 1) & 0xFFFFFFFF
             watched.answered = False
+            watched.asked = now.monotonic
             self.counters["heartbeat_requests_sent"] += 1
             requests.append(Send(watched.local, peer, HeartbeatMessage(0, watched.sequence, ())))
             self._deadlines.set(peer, now.monotonic + self._settings.interval)

@@ -11,11 +11,10 @@ refused or ignored changes nothing but counters; what a gateway may not do is re
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator
 
 from halma.engine.anchor_settings import AnchorSettings
-from halma.engine.api import Effect, ForwardingDone, MessageReceived, Now, Report, Severity, Tunnel
+from halma.engine.api import Effect, ForwardingDone, MessageReceived, Now, Report, Send, Severity, Tunnel
 from halma.engine.forwarding_change import QUEUE, Change, Changes, Purpose
 from halma.engine.heartbeat import Heartbeat
 from halma.engine.meter import Meter
@@ -29,17 +28,21 @@ from halma.engine.proxy_binding_cache import (
     ProxyBindingCache,
     Verdict,
 )
+from halma.engine.proxy_refusal import REFUSALS
 from halma.engine.proxy_request import LIFETIME_UNIT, UNSPECIFIED, Acceptance, ProxyRequest, accept, refuse
 from halma.engine.revocation import Revocations
 from halma.engine.timers import Deadlines
+from halma.engine.waiting import HasLeft, Standing, Waiting
 from halma.wire.messages import BindingUpdate
 from halma.wire.numbers import MobileNodeIdentifierSubtype, RevocationFlag, RevocationTrigger, Status, name_of
-from halma.wire.options import MobileNodeIdentifier, Timestamp
+from halma.wire.options import AlternateCareOfAddress, MobileNodeIdentifier, Timestamp
+from halma.wire.optionspace import Option
 from halma.wire.timestamp import to_timestamp
 
 RESERVED_LINK_LOCAL_ADDRESS = bytes.fromhex("fe80 0000 0000 0000 0200 5eff fe00 5213")
 """What a gateway uses on a node's link when it leaves the choice to us: made from the interface identifier that RFC 6543
 section 3 reserves."""
+LOOPBACK = bytes(15) + b"\x01"
 TIMESTAMP_MEMORY = 3600.0
 """Seconds for which the last timestamp of a node is remembered after its last session, where nodes make their own: no validity
 window bounds how late an old message may come."""
@@ -48,33 +51,6 @@ STRANGER_ANSWERS = 10
 RETRY_DELAY = 10.0
 """Seconds until the data plane is asked again to forget a prefix that it would not."""
 NAI = int(MobileNodeIdentifierSubtype.NAI)
-
-REFUSALS = {
-    Status.REASON_UNSPECIFIED: "node '{1:node}': malformed request, or the data plane failed",
-    Status.ADMINISTRATIVELY_PROHIBITED: "the session of node '{1:node}' is being revoked",
-    Status.INSUFFICIENT_RESOURCES: "no room or no prefix left for node '{1:node}'",
-    Status.SEQUENCE_NUMBER_OUT_OF_WINDOW: "node '{1:node}': sequence number not newer than the last one",
-    Status.PROXY_REG_NOT_ENABLED: "node '{1:node}' is not entitled to proxy mobility",
-    Status.NOT_LMA_FOR_THIS_MOBILE_NODE: "node '{1:node}' is not served here",
-    Status.MAG_NOT_AUTHORIZED_FOR_PROXY_REG: "node '{1:node}' may not attach there",
-    Status.NOT_AUTHORIZED_FOR_HOME_NETWORK_PREFIX: "node '{1:node}' may not use a prefix that was asked for",
-    Status.TIMESTAMP_MISMATCH: "node '{1:node}': timestamp outside the validity window; are the clocks in step?",
-    Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED: "node '{1:node}': timestamp older than one already accepted",
-    Status.MISSING_HOME_NETWORK_PREFIX_OPTION: "node '{1:node}': no Home Network Prefix option",
-    Status.BCE_PBU_PREFIX_SET_DO_NOT_MATCH: "node '{1:node}': other prefixes than those of its session",
-    Status.MISSING_MN_IDENTIFIER_OPTION: "no Mobile Node Identifier option",
-    Status.MISSING_HANDOFF_INDICATOR_OPTION: "node '{1:node}': no Handoff Indicator option",
-    Status.MISSING_ACCESS_TECH_TYPE_OPTION: "node '{1:node}': no Access Technology Type option",
-}
-"""Why, for people: every status that is ever given. Fields: the gateway's address, the node."""
-
-
-@dataclass(slots=True, eq=False)
-class Waiting:
-    """A request that waits for the de-registration of the node's only session (sections 5.4.1.2 rule 4, 5.4.1.3 rule 3)."""
-
-    binding: ProxyBinding
-    request: ProxyRequest
 
 
 class LocalMobilityAnchor:
@@ -126,9 +102,10 @@ class LocalMobilityAnchor:
         elif peer.rate_limit and not self._meter.allows(event.source, peer.rate_limit, now.monotonic):
             self.counters["proxy_updates_rate_limited"] += 1
             return []
-        return self._consider(ProxyRequest(event.source, event.destination, message), peer, now)
+        request = ProxyRequest(event.source, event.destination, message, to_timestamp(now.wall))
+        return self._consider(request, peer, now, Standing.NEW)
 
-    def _consider(self, request: ProxyRequest, peer: Peer | None, now: Now) -> list[Effect]:
+    def _consider(self, request: ProxyRequest, peer: Peer | None, now: Now, standing: Standing) -> list[Effect]:
         """Rules 4 to 12: who asks for whom, and is the message whole and in order."""
         if request.identifier is None or not request.identifier.identifier:
             return self._refuse(request, Status.MISSING_MN_IDENTIFIER_OPTION, now)
@@ -142,8 +119,8 @@ class LocalMobilityAnchor:
             return self._refuse(request, Status.PROXY_REG_NOT_ENABLED, now)
         if request.duplicate:
             return self._refuse(request, Status.REASON_UNSPECIFIED, now)
-        if request.timestamp is not None and self._settings.timestamp_based_approach:
-            status = self._check_timestamp(request.timestamp.value, self.cache.node(identifier), now)
+        if request.timestamp is not None and standing is Standing.NEW and self._settings.timestamp_based_approach:
+            status = self._check_timestamp(request, request.timestamp.value, self.cache.node(identifier))
             if status:
                 ours = Timestamp(to_timestamp(now.wall))
                 return self._refuse(request, status, now, timestamp=ours)
@@ -153,25 +130,28 @@ class LocalMobilityAnchor:
             return self._refuse(request, Status.MISSING_HANDOFF_INDICATOR_OPTION, now)
         if request.access_technology is None:
             return self._refuse(request, Status.MISSING_ACCESS_TECH_TYPE_OPTION, now)
-        return self._route(request, identifier, profile, now)
+        return self._route(request, identifier, profile, now, standing)
 
     def _speaks_for(self, peer: Peer, request: ProxyRequest, identifier: bytes) -> bool:
         """A gateway speaks only for its nodes, and moves their packets only to addresses of its own (RFC 4832 section 2.2)."""
         if not self._policy.may_register(peer, identifier):
             return False
-        return request.care_of_address == request.source or self._policy.peer(request.care_of_address) == peer
+        there = request.care_of_address
+        if there in self._settings.addresses or not _is_unicast_beyond_the_link(there):
+            return False
+        return there == request.source or self._policy.peer(there) == peer
 
-    def _check_timestamp(self, timestamp: int, node: Node | None, now: Now) -> int:
+    def _check_timestamp(self, request: ProxyRequest, timestamp: int, node: Node | None) -> int:
         """Section 5.5, rules 6 to 9 of the timestamp-based approach: a status, 0 for a valid timestamp."""
         last = node.timestamp if node is not None else 0
         if timestamp < last:
             return Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED
-        near = abs(timestamp - to_timestamp(now.wall)) <= self._window
+        near = abs(timestamp - request.arrival) <= self._window
         if timestamp == last or not (near or self._settings.mobile_node_generated_timestamp):
             return Status.TIMESTAMP_MISMATCH
         return 0
 
-    def _route(self, request: ProxyRequest, identifier: bytes, profile: Profile, now: Now) -> list[Effect]:
+    def _route(self, request: ProxyRequest, identifier: bytes, profile: Profile, now: Now, standing: Standing) -> list[Effect]:
         """Rule 13: which session the request is about, and which section goes on from here."""
         found = self.cache.find(request, identifier)
         if found.verdict is Verdict.REFUSE:
@@ -181,17 +161,24 @@ class LocalMobilityAnchor:
             if request.lifetime == 0:
                 return self._ignore()
             return self._create(request, identifier, profile, now)
+        if standing is Standing.IN_VAIN:
+            if found.verdict is Verdict.WAIT:
+                return self._create(request, identifier, profile, now)
+            return self._consider(request, self._policy.peer(request.source), now, Standing.NEW)  # it got a session meanwhile
         change = self.changes.of(binding)
         if change is not None:
             if len(change.queued) < QUEUE:
                 change.queued.append(request)
                 return []
             return self._ignore()
-        if self._by_sequence(request) and not _is_newer(request.sequence, binding.sequence):
+        in_order = standing is Standing.HANDED_OVER or not self._by_sequence(request)
+        if not in_order and not _is_newer(request.sequence, binding.sequence):
             status = Status.SEQUENCE_NUMBER_OUT_OF_WINDOW
             return self._refuse(request, status, now, sequence=binding.sequence)
         if request.lifetime == 0:
-            return self._deregister(request, binding, now) if found.verdict is Verdict.UPDATE else self._ignore()
+            return self._deregister(request, binding)
+        if binding.state is BindingState.REVOKING:
+            return self._refuse(request, Status.ADMINISTRATIVELY_PROHIBITED, now)
         if found.verdict is Verdict.UPDATE:
             return self._update(request, binding, now)
         return self._wait(request, binding, identifier, profile, now)
@@ -230,21 +217,18 @@ class LocalMobilityAnchor:
     # ---- an existing one (sections 5.3.3 to 5.3.5) ----
 
     def _update(self, request: ProxyRequest, binding: ProxyBinding, now: Now) -> list[Effect]:
-        if binding.state is BindingState.REVOKING:
-            return self._refuse(request, Status.ADMINISTRATIVELY_PROHIBITED, now)
         tunnel = self._tunnel(request)
-        if binding.state is BindingState.REGISTERED and tunnel == binding.tunnel and request.source == binding.gateway:
+        stays = tunnel == binding.tunnel and request.source == binding.gateway
+        if stays and binding.settled and binding.state is BindingState.REGISTERED:
             self.counters["proxy_bindings_refreshed"] += 1
             return [self._commit(request, binding, now)]
         return [*self.changes.bind(Purpose.MOVE, binding, tunnel, request)]
 
-    def _deregister(self, request: ProxyRequest, binding: ProxyBinding, now: Now) -> list[Effect]:
+    def _deregister(self, request: ProxyRequest, binding: ProxyBinding) -> list[Effect]:
         if request.care_of_address != binding.tunnel.remote:
             return self._ignore()  # section 5.3.5 rule 1: a gateway that serves the node no more
-        if binding.state is BindingState.DEREGISTERED:
-            return [self._commit_deregistration(request, binding, now)]
-        if binding.state is BindingState.REVOKING:
-            return [accept(request, Acceptance(binding.prefixes, 0, binding.link_local_address))]
+        if binding.state is BindingState.DEREGISTERED or binding.state is BindingState.REVOKING:
+            return [self._commit_deregistration(request, binding)]
         return [*self.changes.bind(Purpose.DEREGISTER, binding, None, request)]
 
     def _wait(
@@ -256,37 +240,53 @@ class LocalMobilityAnchor:
         self.counters["proxy_updates_waiting"] += 1
         waiting = self.waiting.get(binding)
         if waiting is not None:
+            if not self._is_later(request, waiting.request):
+                return self._ignore()
             waiting.request = request
             return []
         waiting = self.waiting[binding] = Waiting(binding, request)
         self.deadlines.set(waiting, now.monotonic + self._settings.maximum_delay_before_new_bce_assign)
-        return self._ask_previous_gateway(waiting, now)
-
-    def _ask_previous_gateway(self, waiting: Waiting, now: Now) -> list[Effect]:
-        """RFC 5846 section 8.1: rather than wait only, ask the gateway that holds the session whether the node has left."""
-        binding = waiting.binding
-        options = (MobileNodeIdentifier(NAI, binding.node.identifier), *binding.prefixes)
-        trigger = RevocationTrigger.INTER_MAG_HANDOVER_UNKNOWN
-        indication = self.revocations.start(
-            binding.tunnel.local, binding.tunnel.remote, trigger, RevocationFlag.PROXY_BINDING, options, waiting, now
-        )
+        indication = self.ask_gateway(
+            binding, RevocationTrigger.INTER_MAG_HANDOVER_UNKNOWN, HasLeft(binding), now
+        )  # RFC 5846 section 8.1: rather than wait only
+        waiting.asked = indication is not None
         return [] if indication is None else [indication]
 
-    def go_on(self, waiting: Waiting, now: Now, *, handed_over: bool) -> list[Effect]:
-        """Take up a request that has waited: as an update of the session that was given up, or as a session of its own. Its
-        timestamp was found valid when it came, and the de-registration that it waited for may well be newer."""
-        self.waiting.pop(waiting.binding, None)
+    def _is_later(self, request: ProxyRequest, other: ProxyRequest) -> bool:
+        """Whether a request was sent after another, or is a copy of it."""
+        if self._by_sequence(request) or other.timestamp is None:
+            return request.sequence == other.sequence or _is_newer(request.sequence, other.sequence)
+        assert request.timestamp is not None
+        return request.timestamp.value >= other.timestamp.value
+
+    def ask_gateway(self, binding: ProxyBinding, trigger: int, subject: Hashable, now: Now) -> Send | None:
+        """The indication that revokes one session at its gateway (RFC 5846 section 8.1): sent to the address that the gateway
+        signals from, with the Proxy-CoA beside it where that is another. None when it cannot be sent now."""
+        options: tuple[Option, ...] = (MobileNodeIdentifier(NAI, binding.node.identifier), *binding.prefixes)
+        if binding.gateway != binding.tunnel.remote:
+            options = (*options, AlternateCareOfAddress(binding.tunnel.remote))
+        flags = RevocationFlag.PROXY_BINDING
+        return self.revocations.start(binding.tunnel.local, binding.gateway, trigger, flags, options, subject, now)
+
+    def go_on(self, waiting: Waiting, now: Now, standing: Standing) -> list[Effect]:
+        """Take up a request that has waited: as an update of the session that was given up, or as a session of its own."""
+        del self.waiting[waiting.binding]
         self.deadlines.stop(waiting)
-        self.revocations.cancel(waiting)
         request = waiting.request
-        assert request.identifier is not None
-        identifier = request.identifier.identifier
-        profile = self._policy.profile(identifier)
-        if profile is None:
-            return self._refuse(request, Status.NOT_LMA_FOR_THIS_MOBILE_NODE, now)
-        if handed_over:
-            return self._route(request, identifier, profile, now)
-        return self._create(request, identifier, profile, now)
+        return self._consider(request, self._policy.peer(request.source), now, standing)
+
+    def _overtaken(self, binding: ProxyBinding, request: ProxyRequest, now: Now) -> list[Effect]:
+        """The session has gone to another gateway while a request waited for it: what its previous gateway would say does not
+        matter any more. The request is judged anew, save where its own gateway has sent the newer one."""
+        self.revocations.cancel(HasLeft(binding))
+        waiting = self.waiting.get(binding)
+        if waiting is None:
+            return []
+        if waiting.request.source != request.source:
+            return self.go_on(waiting, now, Standing.NEW)
+        del self.waiting[binding]
+        self.deadlines.stop(waiting)
+        return self._ignore()
 
     # ---- the data plane's word ----
 
@@ -295,13 +295,26 @@ class LocalMobilityAnchor:
         change = self.changes.done(event.op, event.error)
         if change is None:
             return []
-        if change.error and not (change.purpose is Purpose.DELETE and change.error == errno.ENOENT):
+        request = change.request
+        leads_away = change.purpose is Purpose.MOVE and request is not None and request.source != change.binding.gateway
+        if change.revoked and (change.error or not leads_away):
+            effects = self._revoked(change, now)
+        elif change.error:
             effects = self._failed(change, now)
         else:
             effects = self._succeeded(change, now)
-        for request in change.queued:
-            effects += self._consider(request, self._policy.peer(request.source), now)
+        for queued in change.queued:
+            effects += self._consider(queued, self._policy.peer(queued.source), now, Standing.NEW)
         return effects
+
+    def _revoked(self, change: Change, now: Now) -> list[Effect]:
+        """The binding was revoked while the data plane was at work for it."""
+        effects: list[Effect] = []
+        if change.request is not None and change.request.lifetime:
+            effects += self._refuse(change.request, Status.ADMINISTRATIVELY_PROHIBITED, now)
+        elif change.request is not None:
+            effects.append(self._commit_deregistration(change.request, change.binding))
+        return [*effects, *self.delete(change.binding)]
 
     def _succeeded(self, change: Change, now: Now) -> list[Effect]:
         binding = change.binding
@@ -310,19 +323,30 @@ class LocalMobilityAnchor:
             if change.purpose is Purpose.CREATE:
                 self.counters["proxy_bindings_created"] += 1
                 reason, text = "created", "node '{:node}' attached at {:address}"
-            else:
+            elif change.tunnel != binding.tunnel or change.request.source != binding.gateway:
                 self.counters["proxy_bindings_handed_over"] += 1
                 reason, text = "handed_over", "node '{:node}' handed over to {:address}"
                 self._move(binding, change.tunnel, change.request.source, now)
-            binding.since = now.monotonic
+            else:
+                self.counters["proxy_bindings_refreshed"] += 1
+                reason, text = "revived", "node '{:node}' stays at {:address}"
+            if reason != "revived":
+                binding.since = now.monotonic
+            binding.settled = True
             details = (binding.node.identifier, binding.tunnel.remote)
-            return [self._commit(change.request, binding, now), Report(Severity.INFO, reason, text, binding.gateway, details)]
+            return [
+                self._commit(change.request, binding, now),
+                Report(Severity.INFO, reason, text, binding.gateway, details),
+                *self._overtaken(binding, change.request, now),
+            ]
         if change.purpose is Purpose.DEREGISTER:
             assert change.request is not None
             self.counters["proxy_bindings_deregistered"] += 1
-            return [self._commit_deregistration(change.request, binding, now), *self.given_up(binding, now)]
+            self.hold(binding, now)
+            return [self._commit_deregistration(change.request, binding), *self.given_up(binding, now)]
         if change.purpose is Purpose.DELETE:
             return self._removed(binding, now)
+        binding.settled = True
         return []
 
     def _failed(self, change: Change, now: Now) -> list[Effect]:
@@ -337,11 +361,13 @@ class LocalMobilityAnchor:
             effects += self._refuse(change.request, status, now)
         if change.purpose is Purpose.CREATE:
             effects += self.delete(binding)
-        elif change.purpose is Purpose.MOVE:
+        elif change.purpose is Purpose.MOVE or change.purpose is Purpose.DEREGISTER:
             before = binding.tunnel if binding.state is BindingState.REGISTERED else None
             effects += self.changes.bind(Purpose.RESTORE, binding, before)
         elif change.purpose is Purpose.DELETE:
             self.deadlines.set(binding, now.monotonic + RETRY_DELAY)
+        else:
+            binding.settled = False  # the next update is not accepted before the data plane is set right
         return effects
 
     # ---- writing bindings ----
@@ -357,27 +383,27 @@ class LocalMobilityAnchor:
         """The request is accepted: the binding takes its values, and the gateway is told (section 5.3.6)."""
         self._describe(binding, request)
         self._note_order(request, binding)
-        if request.link_local_address is not None:
-            if any(request.link_local_address.address):
-                binding.link_local_address = request.link_local_address.address
-            elif binding.link_local_address == UNSPECIFIED:
-                binding.link_local_address = RESERVED_LINK_LOCAL_ADDRESS
         binding.lifetime = self._lifetime(request)
         binding.state = BindingState.REGISTERED
         self.deadlines.set(binding, now.monotonic + binding.lifetime * LIFETIME_UNIT)
         return accept(request, Acceptance(binding.prefixes, binding.lifetime, binding.link_local_address))
 
-    def _commit_deregistration(self, request: ProxyRequest, binding: ProxyBinding, now: Now) -> Effect:
-        """Section 5.3.5 rule 2: answered at once, deleted after MinDelayBeforeBCEDelete. A copy does not lengthen the wait."""
+    def _commit_deregistration(self, request: ProxyRequest, binding: ProxyBinding) -> Effect:
+        """Section 5.3.5 rule 2: answered at once. A copy does not lengthen the wait before deletion."""
         self._note_order(request, binding)
-        if binding.state is not BindingState.DEREGISTERED:
-            self.hold(binding, now)
         return accept(request, Acceptance(binding.prefixes, 0, binding.link_local_address))
 
     def _note_order(self, request: ProxyRequest, binding: ProxyBinding) -> None:
+        """What an accepted request says of the order of messages (section 5.5) and of the gateway's link-local address (5.3.6:
+        theirs, or the one that we have chosen for the session)."""
         binding.sequence = request.sequence
         if request.timestamp is not None and self._settings.timestamp_based_approach:
             binding.node.timestamp = max(binding.node.timestamp, request.timestamp.value)
+        if request.link_local_address is not None:
+            if any(request.link_local_address.address):
+                binding.link_local_address = request.link_local_address.address
+            elif binding.link_local_address == UNSPECIFIED:
+                binding.link_local_address = RESERVED_LINK_LOCAL_ADDRESS
 
     def _lifetime(self, request: ProxyRequest) -> int:
         """What is granted, in units of 4 seconds: at most what the anchor and the node's profile allow, at least one."""
@@ -415,8 +441,44 @@ class LocalMobilityAnchor:
 
     def given_up(self, binding: ProxyBinding, now: Now) -> list[Effect]:
         """The old gateway has let the session go: a request that waited for this is a handoff."""
+        self.revocations.cancel(HasLeft(binding))
         waiting = self.waiting.get(binding)
-        return [] if waiting is None else self.go_on(waiting, now, handed_over=True)
+        return [] if waiting is None else self.go_on(waiting, now, Standing.HANDED_OVER)
+
+    def has_left(self, binding: ProxyBinding, now: Now) -> list[Effect]:
+        """The session's gateway has answered that the node has left it: as if it had been de-registered (RFC 5846 section 8.1).
+        What else has befallen the session meanwhile goes its own way."""
+        if binding.state is not BindingState.REGISTERED or self.changes.of(binding):
+            return []
+        self.hold(binding, now)
+        effects = self.given_up(binding, now)
+        if self.changes.of(binding) is None:
+            effects += self.changes.bind(Purpose.BLOCK, binding, None)
+        return effects
+
+    def has_stayed(self, binding: ProxyBinding, now: Now) -> list[Effect]:
+        """The session's gateway has answered that the node is still there: who waited gets a session of its own."""
+        waiting = self.waiting.get(binding)
+        return [] if waiting is None else self.go_on(waiting, now, Standing.IN_VAIN)
+
+    def said_nothing(self, binding: ProxyBinding, now: Now) -> list[Effect]:
+        """The session's gateway has not answered. Who came after it was asked waits for the rest of its own time."""
+        waiting = self.waiting.get(binding)
+        return [] if waiting is None or not waiting.asked else self.go_on(waiting, now, Standing.IN_VAIN)
+
+    def accepted_at(self, binding: ProxyBinding) -> float:
+        """The monotonic time of the last update that was accepted for a registered binding."""
+        due = self.deadlines.get(binding)
+        assert due is not None
+        return due - binding.lifetime * LIFETIME_UNIT
+
+    def end(self, binding: ProxyBinding) -> list[Effect]:
+        """Delete a binding, now or as soon as the data plane is free for it; one that leaves for another gateway lives on."""
+        change = self.changes.of(binding)
+        if change is not None:
+            change.revoked = change.purpose is not Purpose.DELETE
+            return []
+        return self.delete(binding)
 
     def delete(self, binding: ProxyBinding) -> list[Effect]:
         """Make the data plane forget a binding; it is gone when that has been done. The binding must not be busy."""
@@ -432,11 +494,20 @@ class LocalMobilityAnchor:
         self._assignment.release(binding.prefixes)
         self._left(binding.gateway)
         if not node.sessions:
-            window = self._settings.timestamp_validity_window
-            memory = TIMESTAMP_MEMORY if self._settings.mobile_node_generated_timestamp else 2 * window
-            self.deadlines.set(node, now.monotonic + (memory if node.timestamp else 0.0))
+            self._remember(node, now)
+        self.revocations.cancel(HasLeft(binding))
         waiting = self.waiting.get(binding)
-        return [] if waiting is None else self.go_on(waiting, now, handed_over=False)
+        return [] if waiting is None else self.go_on(waiting, now, Standing.IN_VAIN)
+
+    def _remember(self, node: Node, now: Now) -> None:
+        """A copy of an old message must not bring a session back: the last timestamp is kept for as long as one could be valid,
+        which is twice the window, since the clock that made it may have been ahead."""
+        if not node.timestamp or self.cache.count_of_nodes() > 2 * self._settings.maximum_bindings:
+            self.cache.forget(node)
+        elif self._settings.mobile_node_generated_timestamp:
+            self.deadlines.set(node, now.monotonic + TIMESTAMP_MEMORY)
+        else:
+            self.deadlines.set(node, now.monotonic + 2 * self._settings.timestamp_validity_window)
 
     # ---- time ----
 
@@ -447,7 +518,10 @@ class LocalMobilityAnchor:
             if isinstance(key, Node):
                 self.cache.forget(key)
             elif isinstance(key, Waiting):
-                effects += self.go_on(key, now, handed_over=False)
+                if self.changes.of(key.binding) is None:
+                    effects += self.go_on(key, now, Standing.IN_VAIN)
+                else:  # the data plane is about to decide whether the session goes
+                    self.deadlines.set(key, now.monotonic + self._settings.maximum_delay_before_new_bce_assign)
             elif self.changes.of(key) is not None:
                 self.deadlines.set(key, now.monotonic + RETRY_DELAY)
             else:
@@ -471,10 +545,9 @@ class LocalMobilityAnchor:
         """Say no with the status that the RFC names, and tell the operator why."""
         self.counters[self._refused[status]] += 1
         if request.timestamp is not None and timestamp is None:
-            ours = to_timestamp(now.wall)
-            near = abs(request.timestamp.value - ours) <= self._window
+            near = abs(request.timestamp.value - request.arrival) <= self._window
             valid = near or self._settings.mobile_node_generated_timestamp
-            timestamp = request.timestamp if valid else Timestamp(ours)
+            timestamp = request.timestamp if valid else Timestamp(to_timestamp(now.wall))
         identifier = b"" if request.identifier is None else request.identifier.identifier
         text = "refused PBU from {0:address}: " + REFUSALS[Status(status)] + " (status {2})"
         details = (request.source, identifier, int(status))
@@ -500,6 +573,12 @@ class LocalMobilityAnchor:
                     "remaining_seconds": None if deadline is None else max(0.0, deadline - now.monotonic),
                     "attached_seconds": now.monotonic - binding.since,
                 }
+
+
+def _is_unicast_beyond_the_link(address: bytes) -> bool:
+    """Whether a tunnel can end there: not multicast, link-local, unspecified or loopback (RFC 4291 section 2)."""
+    link_local = address[0] == 0xFE and address[1] & 0xC0 == 0x80
+    return address[0] != 0xFF and not link_local and address not in (UNSPECIFIED, LOOPBACK)
 
 
 def _is_newer(sequence: int, last: int) -> bool:

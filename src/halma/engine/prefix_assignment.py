@@ -59,11 +59,12 @@ class PrefixAssignment:
         return profile.may_request_prefix and pool is not None and prefix in pool and not self.policy.is_reserved(prefix)
 
     def _choose(self, taken: list[bytes], profile: Profile) -> bool:
-        """The node's reserved prefixes that are free, all of them in one session; else as many of its pool as it is due."""
+        """The node's reserved prefixes that are free, all of them in one session; else as many of its pool as it is due, one at
+        the least: ALL_ZERO beside a prefix that was asked for is a wish for another (section 5.3.2 rule 1)."""
         own = [prefix for prefix in profile.prefixes if prefix not in taken and not self._in_use(prefix)]
         taken += own
         pool = self._pools.get(profile.pool)
-        while not own and len(taken) < max(1, profile.prefixes_per_session):
+        for _ in range(0 if own else max(1, profile.prefixes_per_session - len(taken))):
             prefix = (
                 None if pool is None else pool.allocate(lambda p: self._in_use(p) or self.policy.is_reserved(p) or p in taken)
             )

@@ -68,6 +68,8 @@ class ProxyBinding:
     state: BindingState
     since: float = 0.0
     """Monotonic time of the last change of gateway."""
+    settled: bool = True
+    """Whether the data plane is known to forward as `tunnel` and `state` say."""
 
 
 class Verdict(Enum):
@@ -141,6 +143,10 @@ class ProxyBindingCache:
         """The gateways that have bindings."""
         return list(self._by_gateway)
 
+    def count_of_nodes(self) -> int:
+        """How many nodes are known, those included that are only remembered."""
+        return len(self._nodes)
+
     def nodes(self) -> list[Node]:
         """All nodes, in the order of their first registration."""
         return list(self._nodes.values())
@@ -153,28 +159,30 @@ class ProxyBindingCache:
         node = self._nodes.get(identifier)
         if node is None or not node.sessions:
             return CREATE
-        if request.link_layer_identifier is not None:
-            return self._find_by_link_layer(request, node)
+        link_layer_address = request.link_layer_address()
+        if link_layer_address is not None:
+            return self._find_by_link_layer(request, node, link_layer_address)
         return self._find_by_node(request, node)
 
     def _find_by_prefix(self, request: ProxyRequest, identifier: bytes, nonzero: list[HomeNetworkPrefix]) -> Found:
         """Section 5.4.1.1."""
         binding = None
         for option in nonzero:
-            binding = self._by_prefix.get(prefix_key(option))
-            if binding is not None:
-                break
+            held = self._by_prefix.get(prefix_key(option))
+            if held is not None:
+                if held.node.identifier != identifier:
+                    return NOT_AUTHORIZED_FOR_PREFIX
+                binding = held
         if binding is None:
             return CREATE
-        if binding.node.identifier != identifier:
-            return NOT_AUTHORIZED_FOR_PREFIX
         if not self._same_prefixes(request.prefixes, binding.prefixes):
             return PREFIX_SETS_DIFFER
         assert request.handoff_indicator is not None and request.access_technology is not None  # noqa: PT018 (one fact)
         same_technology = request.access_technology.technology == binding.access_technology
         indicator = request.handoff_indicator.indicator
-        if request.link_layer_identifier is not None:
-            matches = same_technology and request.link_layer_identifier.identifier == binding.link_layer_identifier
+        link_layer_address = request.link_layer_address()
+        if link_layer_address is not None:
+            matches = same_technology and link_layer_address == binding.link_layer_identifier
         else:
             unknown = binding.link_layer_identifier == NO_LINK_LAYER_IDENTIFIER
             matches = same_technology and unknown and indicator == BETWEEN_GATEWAYS
@@ -190,21 +198,18 @@ class ProxyBindingCache:
             return False
         return {prefix_key(option) for option in asked} == {prefix_key(option) for option in held}
 
-    def _find_by_link_layer(self, request: ProxyRequest, node: Node) -> Found:
+    def _find_by_link_layer(self, request: ProxyRequest, node: Node, link_layer_address: bytes) -> Found:
         """Section 5.4.1.2."""
-        assert request.link_layer_identifier is not None and request.access_technology is not None  # noqa: PT018
-        assert request.handoff_indicator is not None
+        assert request.handoff_indicator is not None and request.access_technology is not None  # noqa: PT018 (one fact)
+        technology = request.access_technology.technology
         for binding in node.sessions:
-            if (
-                binding.link_layer_identifier == request.link_layer_identifier.identifier
-                and binding.access_technology == request.access_technology.technology
-            ):
+            if binding.link_layer_identifier == link_layer_address and binding.access_technology == technology:
                 return Found(Verdict.UPDATE, binding)
         indicator = request.handoff_indicator.indicator
         if len(node.sessions) == 1:
             if indicator == BETWEEN_INTERFACES:
                 return Found(Verdict.UPDATE, node.sessions[0])
-            if indicator == UNKNOWN:
+            if indicator == UNKNOWN and request.lifetime:  # a de-registration of another interface than the session's: rule 5
                 return self._wait_for(node.sessions[0])
         return CREATE
 
@@ -215,14 +220,16 @@ class ProxyBindingCache:
         if len(node.sessions) == 1:
             if indicator in (BETWEEN_INTERFACES, BETWEEN_GATEWAYS):
                 return Found(Verdict.UPDATE, node.sessions[0])
+            if indicator == UNKNOWN and request.lifetime == 0:  # the very de-registration that others wait for
+                return Found(Verdict.UPDATE, node.sessions[0])
             if indicator == UNKNOWN:
                 return self._wait_for(node.sessions[0])
         return CREATE
 
     @staticmethod
     def _wait_for(binding: ProxyBinding) -> Found:
-        """Nothing is left to wait for when the previous gateway has given the session up already."""
-        given_up = binding.state is BindingState.DEREGISTERED
+        """Nothing is left to wait for when no gateway has the session any more."""
+        given_up = binding.state is BindingState.DEREGISTERED or binding.state is BindingState.DELETING
         return Found(Verdict.UPDATE if given_up else Verdict.WAIT, binding)
 
     # ---- writing ----

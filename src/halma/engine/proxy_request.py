@@ -41,10 +41,12 @@ class ProxyRequest:
     """One Proxy Binding Update, its options sorted out. `source` is the gateway's address, `destination` ours;
     `care_of_address` the Proxy-CoA (section 6.9.1.5: the Alternate Care-of Address, else the source). Each option is None
     where the message had none; `prefixes` holds all Home Network Prefix options in order; `duplicate` says that an option
-    came twice which may come only once (section 8.1)."""
+    came twice which may come only once (section 8.1); `arrival` is our time of day when it came, in the format of the Timestamp
+    option, by which its timestamp is judged however long the request waits here."""
 
     __slots__ = (
         "access_technology",
+        "arrival",
         "care_of_address",
         "destination",
         "duplicate",
@@ -59,7 +61,8 @@ class ProxyRequest:
         "timestamp",
     )
 
-    def __init__(self, source: bytes, destination: bytes, message: BindingUpdate) -> None:
+    def __init__(self, source: bytes, destination: bytes, message: BindingUpdate, arrival: int) -> None:
+        self.arrival = arrival
         self.source = source
         self.destination = destination
         self.care_of_address = source
@@ -97,6 +100,12 @@ class ProxyRequest:
             elif isinstance(option, AlternateCareOfAddress):
                 self.care_of_address = option.address
         self.prefixes = tuple(prefixes)
+
+    def link_layer_address(self) -> bytes | None:
+        """What sessions are told apart by (section 5.4.1.2): None without the option, and also where it says nothing, for the
+        look-up wants a NON_ZERO value (figure 8)."""
+        option = self.link_layer_identifier
+        return option.identifier if option is not None and any(option.identifier) else None
 
 
 @value

@@ -4,8 +4,9 @@ a gateway that has restarted.
 
 RFC 5846 sections 6, 8.1 (sending) and 8.2 (receiving), RFC 5847 section 3.2 (restart).
 
-Always holds: a gateway revokes none but its own bindings (ANC-7); a revoked session's traffic stops at once; a revocation that
-is never answered ends the same way, after the retransmissions of section 6.3.
+Always holds: a gateway revokes none but its own bindings (ANC-7); the traffic of a session that is revoked by name stops at
+once, that of all a gateway's sessions when it has answered; a revocation that is never answered ends the same way, after the
+retransmissions of section 6.3.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from __future__ import annotations
 from halma.engine.anchor_settings import AnchorSettings
 from halma.engine.api import Answer, Effect, MessageReceived, Now, Report, Send, Severity
 from halma.engine.forwarding_change import Purpose
-from halma.engine.local_mobility_anchor import LocalMobilityAnchor, Waiting
+from halma.engine.local_mobility_anchor import LocalMobilityAnchor
 from halma.engine.policy import Policy
-from halma.engine.proxy_binding_cache import BindingState, ProxyBinding
+from halma.engine.proxy_binding_cache import BindingState, ProxyBinding, prefix_key
 from halma.engine.revocation import Revocation
+from halma.engine.waiting import HasLeft
 from halma.value import value
 from halma.wire.messages import BindingRevocationAcknowledgement, BindingRevocationIndication
 from halma.wire.numbers import (
@@ -52,6 +54,10 @@ class GatewayRevocation:
 
     gateway: bytes
     realm: bytes
+
+
+Judgement = tuple[int, list[ProxyBinding], tuple[Option, ...]]
+"""Of an indication: the status of its answer, the bindings that go, the options that name what had gone before."""
 
 
 class ProxyRevocation:
@@ -97,18 +103,7 @@ class ProxyRevocation:
             return []
         if binding.state is BindingState.DEREGISTERED:
             return self._anchor.delete(binding)
-        options: tuple[Option, ...] = (MobileNodeIdentifier(NAI, binding.node.identifier), *binding.prefixes)
-        if binding.gateway != binding.tunnel.remote:
-            options = (*options, AlternateCareOfAddress(binding.tunnel.remote))
-        indication = self._anchor.revocations.start(
-            binding.tunnel.local,
-            binding.gateway,
-            RevocationTrigger.ADMINISTRATIVE_REASON,
-            RevocationFlag.PROXY_BINDING,
-            options,
-            binding,
-            now,
-        )
+        indication = self._anchor.ask_gateway(binding, RevocationTrigger.ADMINISTRATIVE_REASON, binding, now)
         if indication is None:
             return []
         self.counters["revocations_sent"] += 1
@@ -169,11 +164,12 @@ class ProxyRevocation:
     def _ended(self, revocation: Revocation, status: int | None, now: Now) -> list[Effect]:
         """An indication was answered with `status`, or never (None)."""
         subject = revocation.subject
-        if isinstance(subject, Waiting):
-            if status is not None and status < RevocationStatus.BINDING_DOES_NOT_EXIST:
-                self._anchor.hold(subject.binding, now)  # section 8.1: as if it had de-registered
-                return self._anchor.go_on(subject, now, handed_over=True)
-            return self._anchor.go_on(subject, now, handed_over=False)
+        if isinstance(subject, HasLeft):
+            if status is None:
+                return self._anchor.said_nothing(subject.binding, now)
+            if status <= RevocationStatus.BINDING_DOES_NOT_EXIST:  # a gateway that has no such session does not serve the node
+                return self._anchor.has_left(subject.binding, now)
+            return self._anchor.has_stayed(subject.binding, now)
         effects: list[Effect] = []
         if status is None or status >= RevocationStatus.BINDING_DOES_NOT_EXIST:
             outcome = "no answer" if status is None else name_of(RevocationStatus, status)
@@ -184,20 +180,15 @@ class ProxyRevocation:
         if isinstance(subject, GatewayRevocation):
             bindings = self._concerned(subject)
         for binding in bindings:
-            effects += self._end(binding)
+            effects += self._anchor.end(binding)
         return effects
-
-    def _end(self, binding: ProxyBinding) -> list[Effect]:
-        if binding.state is BindingState.DELETING or self._anchor.changes.of(binding):
-            return []
-        return self._anchor.delete(binding)
 
     # ---- as responder (section 8.2) ----
 
     def indicated(self, event: MessageReceived, message: BindingRevocationIndication) -> list[Effect]:
         """A gateway ends sessions of its own: all of them, or those of one node."""
         self.counters["revocations_received"] += 1
-        status, bindings = self._judge(event, message)
+        status, bindings, released = self._judge(event, message)
         effects: list[Effect] = []
         if status >= RevocationStatus.BINDING_DOES_NOT_EXIST:
             self.counters["revocations_refused"] += 1
@@ -206,20 +197,20 @@ class ProxyRevocation:
             effects.append(Report(Severity.WARNING, "revocation_refused", text, event.source, details))
         for binding in bindings:
             self._anchor.revocations.cancel(binding)
-            effects += self._end(binding)
+            effects += self._anchor.end(binding)
         flags = message.flags & (
             RevocationFlag.PROXY_BINDING | RevocationFlag.IPV4_HOME_ADDRESS_BINDING_ONLY | RevocationFlag.GLOBAL
         )
-        answer = BindingRevocationAcknowledgement(status, message.sequence, flags, ())
+        answer = BindingRevocationAcknowledgement(status, message.sequence, flags, released)
         return [*effects, Send(event.destination, event.source, answer)]
 
-    def _judge(self, event: MessageReceived, message: BindingRevocationIndication) -> tuple[int, list[ProxyBinding]]:
-        """The status, and the bindings that go when it is a good one (sections 6.2.1 and 8.2)."""
+    def _judge(self, event: MessageReceived, message: BindingRevocationIndication) -> Judgement:
+        """What is to be done with an indication (sections 6.2.1 and 8.2)."""
         is_global = bool(message.flags & RevocationFlag.GLOBAL)
         if message.trigger not in PER_NODE_TRIGGERS and message.trigger not in GLOBAL_TRIGGERS:
-            return RevocationStatus.REVOCATION_TRIGGER_NOT_SUPPORTED, []
+            return RevocationStatus.REVOCATION_TRIGGER_NOT_SUPPORTED, [], ()
         if message.trigger not in ((RevocationTrigger.PER_PEER_POLICY,) if is_global else PER_NODE_TRIGGERS):
-            return RevocationStatus.REVOCATION_FUNCTION_NOT_SUPPORTED, []
+            return RevocationStatus.REVOCATION_FUNCTION_NOT_SUPPORTED, [], ()
         identifier, care_of_address = b"", event.source
         prefixes: list[HomeNetworkPrefix] = []
         for option in message.options:
@@ -233,38 +224,42 @@ class ProxyRevocation:
         if is_global:
             peer = self.policy.peer(event.source)
             if peer is None or not peer.global_revocation or not identifier or not message.flags & RevocationFlag.PROXY_BINDING:
-                return RevocationStatus.GLOBAL_REVOCATION_NOT_AUTHORIZED, []
-            return RevocationStatus.SUCCESS, [binding for binding in own if binding.tunnel.remote == care_of_address]
+                return RevocationStatus.GLOBAL_REVOCATION_NOT_AUTHORIZED, [], ()
+            return RevocationStatus.SUCCESS, [binding for binding in own if binding.tunnel.remote == care_of_address], ()
         return self._judge_node(event, message, identifier, prefixes)
 
     def _judge_node(
         self, event: MessageReceived, message: BindingRevocationIndication, identifier: bytes, prefixes: list[HomeNetworkPrefix]
-    ) -> tuple[int, list[ProxyBinding]]:
+    ) -> Judgement:
         """One node's sessions at that gateway: all, or those with the named prefixes."""
         node = self._anchor.cache.node(identifier)
         proxy = (
             message.flags & RevocationFlag.PROXY_BINDING and not message.flags & RevocationFlag.IPV4_HOME_ADDRESS_BINDING_ONLY
         )
         if node is None or not proxy:
-            return RevocationStatus.BINDING_DOES_NOT_EXIST, []
+            return RevocationStatus.BINDING_DOES_NOT_EXIST, [], ()
         bindings = [binding for binding in node.sessions if binding.gateway == event.source]
-        missing = False
         if prefixes:
-            wanted = {option.prefix[:8] for option in prefixes}
-            bindings = [b for b in bindings if any(option.prefix[:8] in wanted for option in b.prefixes)]
-            missing = len(wanted) > sum(len(binding.prefixes) for binding in bindings)
+            wanted = {prefix_key(option) for option in prefixes}
+            bindings = [b for b in bindings if any(prefix_key(option) in wanted for option in b.prefixes)]
         if not bindings:
-            return RevocationStatus.BINDING_DOES_NOT_EXIST, []
-        return (RevocationStatus.PARTIAL_SUCCESS if missing else RevocationStatus.SUCCESS), bindings
+            return RevocationStatus.BINDING_DOES_NOT_EXIST, [], ()
+        held = {prefix_key(option) for binding in bindings for option in binding.prefixes}
+        released = tuple(option for option in prefixes if prefix_key(option) not in held)
+        if released:
+            return RevocationStatus.PARTIAL_SUCCESS, bindings, (MobileNodeIdentifier(NAI, identifier), *released)
+        return RevocationStatus.SUCCESS, bindings, ()
 
     # ---- a gateway that lost its state (RFC 5847 section 3.2) ----
 
-    def gateway_restarted(self, gateway: bytes, now: Now) -> list[Effect]:
-        """Its nodes are not served there any more. Each session waits for a gateway as if it had been given up, so that one
-        that comes back keeps its prefixes."""
+    def gateway_restarted(self, gateway: bytes, before: float, now: Now) -> list[Effect]:
+        """What it had registered before a monotonic time is not served there any more; later sessions may be of its new life.
+        Each session waits for a gateway as if it had been given up, so that one that comes back keeps its prefixes."""
         effects: list[Effect] = []
         for binding in self._anchor.cache.of_gateway(gateway):
-            if binding.state is BindingState.REGISTERED and not self._anchor.changes.of(binding):
+            if binding.state is not BindingState.REGISTERED or self._anchor.changes.of(binding):
+                continue
+            if self._anchor.accepted_at(binding) <= before:
                 self._anchor.hold(binding, now)
                 effects += self._anchor.changes.bind(Purpose.BLOCK, binding, None)
                 effects += self._anchor.given_up(binding, now)

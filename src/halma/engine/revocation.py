@@ -18,6 +18,9 @@ from halma.value import value
 from halma.wire.messages import BindingRevocationAcknowledgement, BindingRevocationIndication
 from halma.wire.optionspace import Option
 
+SEQUENCE_NUMBERS = 0x10000
+"""How many there are (RFC 5846 section 5.1)."""
+
 
 @value
 class RevocationSettings:
@@ -57,14 +60,11 @@ class Revocations:
     ) -> Send | None:
         """The indication to send (section 6.1.1). None when one for this subject is out already, or when all 65536 sequence
         numbers are outstanding."""
-        if subject in self._by_subject:
+        if subject in self._by_subject or len(self._outstanding) == SEQUENCE_NUMBERS:
             return None
-        for _ in range(0x10000):
-            self._last = (self._last + 1) & 0xFFFF
-            if self._last not in self._outstanding:
-                break
-        else:
-            return None
+        self._last = (self._last + 1) % SEQUENCE_NUMBERS
+        while self._last in self._outstanding:
+            self._last = (self._last + 1) % SEQUENCE_NUMBERS
         send = Send(local, peer, BindingRevocationIndication(trigger, self._last, flags, options))
         self._outstanding[self._last] = Revocation(send, self._last, subject, self._settings.initial_delay)
         self._by_subject[subject] = self._outstanding[self._last]

@@ -46,8 +46,8 @@ class Deadlines(Generic[Key]):
 
     def stop(self, key: Key) -> None:
         """Let `key` not be due at all; nothing happens if it was not."""
-        if self._when.pop(key, None) is not None and len(self._heap) > 2 * len(self._when) + SLACK:
-            self._rebuild()
+        if self._when.pop(key, None) is not None:
+            self._shrink()
 
     def get(self, key: Key) -> float | None:
         """When `key` is due; None when it is not waiting."""
@@ -72,17 +72,19 @@ class Deadlines(Generic[Key]):
                 self._push(key, when)
                 continue
             del self._when[key]
+            self._shrink()
             yield key
 
     def _push(self, key: Key, when: float) -> None:
         self._queued[key] = when
         self._serial += 1
         heappush(self._heap, (when, self._serial, key))
-        if len(self._heap) > 2 * len(self._when) + SLACK:
-            self._rebuild()
+        self._shrink()
 
-    def _rebuild(self) -> None:
-        self._heap = [(when, serial, key) for serial, (key, when) in enumerate(self._when.items())]
-        self._serial = len(self._heap)
-        self._queued = dict(self._when)
-        heapify(self._heap)
+    def _shrink(self) -> None:
+        """Build the heap anew when most of it is stale."""
+        if len(self._heap) > 2 * len(self._when) + SLACK:
+            self._heap = [(when, serial, key) for serial, (key, when) in enumerate(self._when.items())]
+            self._serial = len(self._heap)
+            self._queued = dict(self._when)
+            heapify(self._heap)
