@@ -13,6 +13,7 @@ an option with a number that is not declared survives byte for byte.
 from __future__ import annotations
 
 import dataclasses
+import re
 import struct
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, dataclass_transform
@@ -82,6 +83,8 @@ class OptionSpace:
             "PADS": _pads(*align),
             "PADS_BY_SIZE": tuple(_pads(*_rest_alignment(made.size + 2, size)) for size in range(8)),
         }
+        if check is None and _is_lone_octet(made):
+            scope["VALUES"] = tuple(map(cls, range(256)))
         self._decoders[number] = compile_function(self._decode_source(made, names, inner, check), cls, names, **scope)
         self._encoders[cls] = compile_function(self._encode_source(made, declaration, inner, check), cls, names, **scope)
         self.declarations[number] = declaration
@@ -174,6 +177,8 @@ class OptionSpace:
         fixed = made.tail is None and not made.strings
         test = f"n != {made.size}" if fixed else made.size_test("n", made.size)
         source = "def generated(b, o, n):\n" + (f"    if {test}: {fail}" if test else "")
+        if check is None and _is_lone_octet(made):
+            return source + f"    return VALUES[b[o + {made.size - 1}]]\n"
         if made.targets:
             source += f"    {', '.join(made.targets)}, = unpack(b, o)\n"
         if made.strings:
@@ -211,6 +216,11 @@ class OptionSpace:
         elif declaration.align != UNALIGNED:
             packed = f"PADS[o & 7] + {packed}"
         return source + f"    return {packed}" + (" + tail\n" if varying else "\n")
+
+
+def _is_lone_octet(made: Layout) -> bool:
+    """Whether a layout is one octet after reserved ones: then there are only 256 values, made once and for all."""
+    return re.fullmatch(r"(\d*x)?B", made.format) is not None and made.tail is None and not (made.strings or made.unpacking)
 
 
 def _pads(multiple: int, remainder: int) -> tuple[bytes, ...]:
