@@ -63,6 +63,7 @@ class Daemons:
         self._configurations = configurations
         self._logs = logs
         self._running: dict[str, Process] = {}
+        self._groups: list[list[str]] = []
 
     def control_socket(self, node: str) -> Path:
         """Where the daemon on a node answers `halma show`."""
@@ -72,6 +73,7 @@ class Daemons:
         """Start daemons, and wait until each is ready. Raises LabError with what it printed."""
         with contextlib.ExitStack() as stack:
             started = []
+            self._groups.append([daemon.node for daemon in daemons])
             for daemon in daemons:
                 state = self._network.directory / f"state-{daemon.node}"
                 state.mkdir(exist_ok=True)
@@ -118,8 +120,12 @@ class Daemons:
         """The daemons that were started and not stopped, running or not."""
         return list(self._running.values())
 
-    def stop(self, *nodes: str) -> dict[str, int]:
-        """Stop the daemons of these nodes, or all; the exit status of each, by node."""
-        chosen = {node: self._running.pop(node) for node in (nodes or tuple(self._running)) if node in self._running}
-        ask(chosen.values())
-        return dict(zip(chosen, finish(list(chosen.values())), strict=True))
+    def stop(self) -> dict[str, int]:
+        """Stop all daemons, those that were started last first; the exit status of each, by node."""
+        statuses: dict[str, int] = {}
+        for group in reversed(self._groups):
+            chosen = {node: self._running.pop(node) for node in group if node in self._running}
+            ask(chosen.values())
+            statuses |= dict(zip(chosen, finish(list(chosen.values())), strict=True))
+        self._groups = []
+        return statuses

@@ -10,6 +10,7 @@ sightings; times are seconds since 1970 by the one clock of the machine.
 
 from __future__ import annotations
 
+import bisect
 import json
 from collections import defaultdict
 from collections.abc import Iterator
@@ -128,6 +129,12 @@ class Evidence:
         """What was seen at a listening point."""
         return self._by_point.get(point, [])
 
+    def after(self, point: str, time: float) -> Iterator[Sighting]:
+        """What was seen at a listening point later than `time`."""
+        seen = self.at(point)
+        start = bisect.bisect_right(seen, time, key=lambda sighting: sighting.time)
+        return (seen[index] for index in range(start, len(seen)))
+
     @cached_property
     def _by_point(self) -> dict[str, list[Sighting]]:
         found: dict[str, list[Sighting]] = defaultdict(list)
@@ -203,10 +210,25 @@ class Evidence:
 
     def deliveries(self, stream: int) -> list[Delivery]:
         """What became of each probe of a stream, by number; also of those that were never seen."""
-        return self._deliveries.setdefault(stream, self._deliver(stream))
+        if stream not in self._deliveries:
+            self._deliveries[stream] = self._deliver(stream)
+        return self._deliveries[stream]
 
     @cached_property
     def _deliveries(self) -> dict[int, list[Delivery]]:
+        return {}
+
+    def arrivals(self, stream: int, since: float) -> Iterator[tuple[Delivery, float]]:
+        """The probes of a stream that were delivered from a time on, each with its time, in that order."""
+        if stream not in self._arrivals:
+            found = [(one, one.delivered.time) for one in self.deliveries(stream) if one.delivered is not None]
+            self._arrivals[stream] = sorted(found, key=lambda arrival: arrival[1])
+        arrived = self._arrivals[stream]
+        start = bisect.bisect_left(arrived, since, key=lambda arrival: arrival[1])
+        return (arrived[index] for index in range(start, len(arrived)))
+
+    @cached_property
+    def _arrivals(self) -> dict[int, list[tuple[Delivery, float]]]:
         return {}
 
     def _deliver(self, stream: int) -> list[Delivery]:

@@ -450,15 +450,12 @@ def nothing_before_answer(evidence: Evidence, host: str, requirement: str = "GW-
 
 
 def honest_answers(evidence: Evidence, host: str, requirement: str = "ANC-8") -> Check:
-    """Once a PBA had accepted the host at a gateway, the anchor sent nothing of it to another."""
+    """From each PBA that accepted the host on, the anchor sent what was for it to that gateway alone; between the next PBU
+    and its PBA it may change over at any moment."""
     address = IPv6Address(evidence.journal["addresses"].get(host, "::")).packed
     anchor = evidence.node_of_kind(Kind.ANCHOR)
     points = evidence.points_of(anchor)
-    accepted = [
-        (signal.sent, signal.destination)
-        for signal in evidence.signals_about(host)
-        if isinstance(signal.message, BindingAcknowledgement) and signal.message.status == 0 and signal.message.lifetime
-    ]
+    changes = _acceptances(evidence.signals_about(host))
     faults: Counter[str] = Counter()
     judged = 0
     position = -1
@@ -467,19 +464,41 @@ def honest_answers(evidence: Evidence, host: str, requirement: str = "ANC-8") ->
             continue
         if evidence.owner(sighting.outer.source) != anchor:
             continue
-        while position + 1 < len(accepted) and accepted[position + 1][0] < sighting.time - _SETTLING:
+        while position + 1 < len(changes) and changes[position + 1].accepted < sighting.time - _SETTLING:
             position += 1
-        if position < 0 or (position + 1 < len(accepted) and accepted[position + 1][0] < sighting.time + _SETTLING):
-            continue
+        allowed = {changes[position].gateway} if position >= 0 else set()
+        if position + 1 < len(changes) and changes[position + 1].asked < sighting.time:
+            allowed.add(changes[position + 1].gateway)
         judged += 1
-        if (target := evidence.owner(sighting.outer.destination)) != accepted[position][1]:
-            faults[f"a packet to {target} after the PBA to {accepted[position][1]}"] += 1
+        if (target := evidence.owner(sighting.outer.destination)) not in allowed:
+            faults[f"a packet to {target} where {' or '.join(sorted(allowed)) or 'nobody'} was accepted"] += 1
     return Check(
         requirement,
         f"packets to {host} follow each PBA",
         bool(judged) and not faults,
-        _some([f"{what} ({count})" for what, count in faults.items()]) or f"{judged} packets, {len(accepted)} PBAs",
+        _some([f"{what} ({count})" for what, count in faults.items()]) or f"{judged} packets, {len(changes)} PBAs",
     )
+
+
+@value
+class Acceptance:
+    """A registration that was accepted: when its gateway asked, and when the anchor said yes."""
+
+    gateway: str
+    asked: float
+    accepted: float
+
+
+def _acceptances(signals: Sequence[Signal]) -> list[Acceptance]:
+    """The accepted registrations, in the order of their answers."""
+    updates = [signal for signal in signals if _is_proxy_update(signal) and _lifetime(signal)]
+    answers = [signal for signal in signals if isinstance(signal.message, BindingAcknowledgement)]
+    found = []
+    for update in updates:
+        answer = _answer(update, answers)
+        if answer is not None:
+            found.append(Acceptance(update.source, update.sent, answer.sent))
+    return sorted(found, key=lambda acceptance: acceptance.accepted)
 
 
 def forged_dropped(evidence: Evidence, stream: int, allowed: set[Zone], name: str, requirement: str) -> Check:

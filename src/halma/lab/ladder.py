@@ -62,7 +62,7 @@ class Ladder:
 
 def ladders(evidence: Evidence, host: str) -> list[Ladder]:
     """A ladder for each step of a run in which something was said about a host."""
-    rows = sorted(_rows(evidence, host), key=lambda row: row.time)
+    rows = _joined(sorted(_rows(evidence, host), key=lambda row: row.time))
     columns = _columns(evidence, rows, host)
     steps = evidence.journal["steps"]
     found = []
@@ -71,6 +71,29 @@ def ladders(evidence: Evidence, host: str) -> list[Ladder]:
         inside = tuple(row for row in rows if step["time"] <= row.time < until)
         if any(isinstance(row, Arrow) for row in inside):
             found.append(Ladder(step["name"], step["time"], columns, inside))
+    return found
+
+
+def _joined(rows: list[Row]) -> list[Row]:
+    """The rows, with repetitions of Neighbor Discovery that follow each other made one."""
+    found: list[Row] = []
+    count = 1
+    for row in rows:
+        last = found[-1] if found else None
+        alike = (
+            isinstance(row, Arrow)
+            and isinstance(last, Arrow)
+            and row.kind == last.kind == "neighbor"
+            and (row.source, row.target, row.label, row.essence)
+            == (last.source, last.target, last.label.split(" ")[0], last.essence)
+        )
+        if alike and isinstance(last, Arrow):
+            count += 1
+            label = f"{last.label.split(' ')[0]} ({count} times)"
+            found[-1] = Arrow(last.time, last.source, last.target, label, last.essence, "", last.kind)
+        else:
+            count = 1
+            found.append(row)
     return found
 
 
@@ -94,7 +117,7 @@ def _rows(evidence: Evidence, host: str) -> Iterator[Row]:
 
 def _signals(evidence: Evidence, host: str) -> Iterator[Row]:
     names = {node.name: node.title for node in evidence.topology.nodes}
-    where: str | None = None
+    where = ""
     for signal in evidence.signals_about(host):
         if signal.source not in names or signal.destination not in names:
             continue
@@ -113,17 +136,16 @@ def _signals(evidence: Evidence, host: str) -> Iterator[Row]:
         )
 
 
-def _binding(
-    signal: Signal, answer: BindingAcknowledgement, names: dict[str, str], where: str | None
-) -> tuple[Box, str | None]:
-    """What an acknowledgement that accepts says about the anchor's cache, and where the node is then."""
+def _binding(signal: Signal, answer: BindingAcknowledgement, names: dict[str, str], where: str) -> tuple[Box, str]:
+    """What an acknowledgement that accepts says about the anchor's cache, and where the node is then: at a gateway, `-`
+    while the entry waits for one, nowhere when there was no entry."""
     prefix = f"{IPv6Address(signal.prefixes[0])}/64"
     title = names[signal.destination]
     if answer.lifetime:
-        happened = "binding created" if where is None else "binding kept" if where == signal.destination else "binding updated"
+        happened = "binding created" if not where else "binding kept" if where == signal.destination else "binding updated"
         return Box(signal.sent, signal.source, (f"{prefix} -> {title}", happened)), signal.destination
     if where == signal.destination:
-        return Box(signal.sent, signal.source, (f"{prefix}: {title} gave it up", "binding waits")), None
+        return Box(signal.sent, signal.source, (f"{prefix}: {title} gave it up", "binding waits")), "-"
     return Box(signal.sent, signal.source, (f"{prefix}: {title} gave it up", "no change")), where
 
 
@@ -155,12 +177,11 @@ def _firsts(evidence: Evidence, host: str) -> Iterator[Row]:
                 continue
             if host not in {ends["source"], ends["destination"]}:
                 continue
-            for delivery in evidence.deliveries(stream):
-                if delivery.delivered is None or not window.link_up <= delivery.delivered.time < window.until:
-                    continue
+            for delivery, time in evidence.arrivals(stream, window.link_up):
+                if time >= window.until:
+                    break
                 if any(seen.point == near and window.link_up <= seen.time < window.until for seen in delivery.sightings):
                     way = "down" if ends["destination"] == host else "up"
                     label = f"first packet {way}, number {delivery.number}"
-                    time = delivery.delivered.time
                     yield Arrow(time, ends["source"], ends["destination"], label, "", "", "data")
                     break

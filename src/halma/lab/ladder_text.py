@@ -6,6 +6,8 @@ Always holds: no line is wider than asked for; only ASCII is used, as in RFCs.
 
 from __future__ import annotations
 
+import textwrap
+
 from halma.lab.ladder import Arrow, Box, Ladder
 
 _MARGIN = 12
@@ -75,16 +77,17 @@ def _box(box: Box, width: int, bars: list[int], bar: int, moment: str) -> list[s
 
 def _arrow(arrow: Arrow, width: int, bars: list[int], source: int, target: int, moment: str) -> list[str]:
     left, right = min(source, target), max(source, target)
-    words, shaft = _Canvas(width, bars), _Canvas(width, bars)
-    text = arrow.label if not arrow.essence else f"{arrow.label} {arrow.essence}"
-    if len(text) > right - left - 1:
-        text = arrow.label
-    # The label stands over the bars that the arrow crosses.
-    words.write(left + 1, " " * (right - left - 1))
-    words.centred(left, right, text)
-    inside = "-" * (right - left - 1)
-    if right > left:
-        inside = inside[:-1] + ">" if target > source else "<" + inside[1:]
-    shaft.write(left + 1, inside)
+    room = right - left - 1
+    words = textwrap.wrap(f"{arrow.label} {arrow.essence}".strip(), room - 2, break_long_words=False)
+    lines = []
+    for text in words:
+        canvas = _Canvas(width, bars)
+        # The label stands over the bars that the arrow crosses.
+        canvas.write(left + 1, " " * room)
+        canvas.centred(left, right, text)
+        lines.append(canvas)
+    shaft = _Canvas(width, bars)
+    inside = "-" * room
+    shaft.write(left + 1, inside[:-1] + ">" if target > source else "<" + inside[1:])
     shaft.write(0, moment)
-    return [str(words), str(shaft)]
+    return [str(line) for line in (*lines, shaft)]

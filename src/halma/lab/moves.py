@@ -3,7 +3,7 @@
 was lost.
 
 The clock of a handover starts when the host can send: when its kernel says that eth0 has its carrier, or with the first
-frame on its link after the move, whichever is earlier.
+frame that the host sends after the move, whichever is earlier.
 
 Always holds: every probe that did not arrive is counted once, either in the gap of one handover, or as a stray loss.
 """
@@ -44,7 +44,8 @@ def windows(evidence: Evidence, host: str) -> list[Window]:
     """The movements of a host, each with the times at which its link went and came back."""
     movements = evidence.movements(host)
     carrier = evidence.carrier(host)
-    frames = evidence.at(evidence.topology.access_of(host).name)
+    access = evidence.topology.access_of(host)
+    own = bytes.fromhex(access.link_layer_address.replace(":", ""))
     found = []
     for index, movement in enumerate(movements):
         moved = movement["time"]
@@ -56,8 +57,8 @@ def windows(evidence: Evidence, host: str) -> list[Window]:
             times = [time for time, comes in carrier if comes and since < time < until]
             # After the carrier went, a frame on the link can only have come over the new one. Before it went, it came over
             # the old one, so where the kernel has not told of the loss yet, frames tell nothing.
-            times += [frame.time for frame in frames if since < frame.time < until][:1]
-            up = min(times, default=None)
+            times += [next((frame.time for frame in evidence.after(access.name, since) if frame.link_source == own), until)]
+            up = min(times) if min(times) < until else None
         found.append(Window(index, moved, down, up, until, movement["from"], movement["to"]))
     return found
 
@@ -108,28 +109,25 @@ def losses(evidence: Evidence, stream: int) -> Losses:
     return Losses(tuple(gaps), tuple(strays))
 
 
-def _first(evidence: Evidence, streams: list[int], window: Window, host: str) -> float | None:
+def first_packet_ms(evidence: Evidence, streams: list[int], window: Window, host: str) -> float | None:
     """Milliseconds from link-up to the first probe of these streams that came over the new link."""
     if window.link_up is None:
         return None
     near = evidence.topology.access_of(host).name
     times = []
     for stream in streams:
-        for delivery in evidence.deliveries(stream):
-            if delivery.delivered is None or not window.link_up <= delivery.delivered.time < window.until:
-                continue
-            over_new_link = any(
-                seen.point == near and window.link_up <= seen.time < window.until for seen in delivery.sightings
-            )
-            if over_new_link:
-                times.append(delivery.delivered.time)
+        for delivery, time in evidence.arrivals(stream, window.link_up):
+            if time >= window.until:
+                break
+            if any(seen.point == near and window.link_up <= seen.time < window.until for seen in delivery.sightings):
+                times.append(time)
                 break
     return (min(times) - window.link_up) * 1000 if times else None
 
 
-def registration_pair(evidence: Evidence, host: str, window: Window) -> tuple[Signal, Signal] | None:
-    """The first proxy registration of a host by its new gateway after a movement, and the answer that accepted it."""
-    signals = evidence.signals_about(host)
+def registration_pair(signals: list[Signal], window: Window) -> tuple[Signal, Signal] | None:
+    """The first proxy registration among the messages about a host by its new gateway after a movement, and the answer
+    that accepted it."""
     updates = [
         signal
         for signal in signals
@@ -164,6 +162,7 @@ def handovers(evidence: Evidence, host: str) -> list[Handover]:
         for stream, ends in evidence.streams.items()
         if ends["kind"] == "udp" and ends["source"] == host and ends["destination"] not in mobile
     ]
+    signals = evidence.signals_about(host)
     lost_down = [losses(evidence, stream) for stream in down]
     lost_up = [losses(evidence, stream) for stream in up]
     found = []
@@ -172,7 +171,7 @@ def handovers(evidence: Evidence, host: str) -> list[Handover]:
         if window.target is None:
             continue
         if before is not None and before != window.target:
-            pair = registration_pair(evidence, host, window)
+            pair = registration_pair(signals, window)
             found.append(
                 Handover(
                     host,
@@ -181,8 +180,8 @@ def handovers(evidence: Evidence, host: str) -> list[Handover]:
                     window.moved,
                     window.link_down,
                     window.link_up,
-                    _first(evidence, down, window, host),
-                    _first(evidence, up, window, host),
+                    first_packet_ms(evidence, down, window, host),
+                    first_packet_ms(evidence, up, window, host),
                     sum(lost.gaps[window.index] for lost in lost_down),
                     sum(lost.gaps[window.index] for lost in lost_up),
                     (pair[1].arrived - pair[0].sent) * 1000 if pair else None,

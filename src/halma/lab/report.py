@@ -121,9 +121,9 @@ def _handovers(handovers: Sequence[Handover]) -> str:
     head = "".join(f"<th>{name}</th>" for name in heads)
     return (
         f'<div class="scroll"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
-        '<p class="faint">A gap is the time from link-up, when the kernel of the host says that it has its carrier again (or from '
-        "the first frame on its link, if earlier), to the first packet that came over the new link. Lost are all packets "
-        "sent while the link was away and until then.</p>"
+        '<p class="faint">A gap is the time from link-up, when the kernel of the host says that it has its carrier again (or '
+        "from the first frame that it sends, if that is earlier), to the first packet that came over the new link. Lost are "
+        "all packets sent while the link was away and until then.</p>"
     )
 
 

@@ -94,7 +94,8 @@ class DatagramReceiver:
 class Connection:
     """One end of a TCP connection that both ends keep busy, slowly."""
 
-    def __init__(self, stream: int, interval: float, size: int, destination: str | None) -> None:
+    def __init__(self, stream: int, interval: float, size: int, destination: str | None, still: list[bool]) -> None:
+        self._still = still
         self.stream = stream
         self.interval = interval
         self.size = size
@@ -140,7 +141,8 @@ class Connection:
             self._fail(error)
             return
         if not data:
-            self.error = self.error or "closed by the other end"
+            if not self._still:  # the other end may be the first to leave
+                self.error = "closed by the other end"
             self.socket.close()
             self.socket = None
             return
@@ -186,14 +188,15 @@ def main(arguments: list[str]) -> None:
 
     signal.signal(signal.SIGUSR1, lambda *_: still.append(True))
     receivers = {stream: DatagramReceiver(stream) for stream in plan["receive"]}
-    accepted = [Connection(item["stream"], item["interval_us"] / 1e6, item["size"], None) for item in plan["accept"]]
+    accepted = [Connection(item["stream"], item["interval_us"] / 1e6, item["size"], None, still) for item in plan["accept"]]
     print("ready", flush=True)
     sys.stdin.readline()
     senders = [
         DatagramSender(item["stream"], item["destination"], item["interval_us"] / 1e6, item["size"]) for item in plan["send"]
     ]
     connections = accepted + [
-        Connection(item["stream"], item["interval_us"] / 1e6, item["size"], item["destination"]) for item in plan["connect"]
+        Connection(item["stream"], item["interval_us"] / 1e6, item["size"], item["destination"], still)
+        for item in plan["connect"]
     ]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     print("talking", flush=True)

@@ -55,6 +55,7 @@ class Handover:
             "lost_down": self.lost_down,
             "lost_up": self.lost_up,
             "signalling_ms": rounded(self.signalling_ms),
+            "away_ms": rounded(None if self.link_up is None else (self.link_up - self.moved) * 1000),
         }
 
 

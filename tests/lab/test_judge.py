@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The judge sees every fault that is put into records of a run without one.
+
+Always holds: each test first has the judge pass the faultless run, by `test_a_run_without_a_fault_passes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import IPv6Address
+
+import pytest
+
+from halma.lab import judge
+from halma.lab.evidence import Evidence
+from halma.lab.moves import handovers, losses, windows
+from halma.lab.scenarios import domain
+from halma.lab.topology import Zone
+from halma.lab.verdict import Check
+from halma.wire.messages import Heartbeat
+from tests.lab.world import (
+    ALL_NODES,
+    BEGAN,
+    CN,
+    DOWN,
+    ENDED,
+    GAP,
+    HOST,
+    HOST_LINK_LAYER,
+    LINK_UP,
+    LMA,
+    MOVED,
+    STRANGER,
+    UP,
+    World,
+    answer,
+    gateway,
+    header,
+    mobility,
+    probe,
+    update,
+)
+
+ROUTER = (domain.ROUTER_LINK_LOCAL.packed, domain.ROUTER_LINK_LAYER)
+PATH_DOWN = [("to mag1",), ("to mag2",)]
+PATH_UP = [("from mag1",), ("from mag2",)]
+
+ASKED: dict[str, Callable[[Evidence], Check]] = {
+    "captures": judge.captures_complete,
+    "daemons": judge.daemons_lived,
+    "sockets": judge.sockets_agree,
+    "address": lambda evidence: judge.address_kept(evidence, "h1"),
+    "registered": lambda evidence: judge.registrations(evidence, "h1", exact=True)[0],
+    "moved": lambda evidence: judge.registrations(evidence, "h1", exact=True)[1],
+    "moved somehow": lambda evidence: judge.registrations(evidence, "h1", exact=False)[1],
+    "prefix": lambda evidence: judge.same_prefix(evidence, "h1"),
+    "leak": judge.no_leak,
+    "silent": lambda evidence: judge.host_silent(evidence, "h1"),
+    "router": lambda evidence: judge.advertisements(evidence, "h1", *ROUTER),
+    "way down": lambda evidence: judge.paths(evidence, DOWN, PATH_DOWN, "ANC-2"),
+    "way up": lambda evidence: judge.paths(evidence, UP, PATH_UP, "GW-4"),
+    "loss down": lambda evidence: judge.stray_losses(evidence, DOWN, allowed=0, requirement="ANC-1"),
+    "loss up": lambda evidence: judge.stray_losses(evidence, UP, allowed=0, requirement="ANC-1"),
+    "early": lambda evidence: judge.nothing_before_answer(evidence, "h1"),
+    "honest": lambda evidence: judge.honest_answers(evidence, "h1"),
+    "complaints": judge.no_complaints,
+    "resumed": lambda evidence: judge.resumed(handovers(evidence, "h1")[0], 20.0, "GW-2"),
+}
+
+
+def failed(world: World) -> set[str]:
+    """The checks that fail."""
+    evidence = world.evidence()
+    return {name for name, ask in ASKED.items() if not ask(evidence).passed}
+
+
+def test_a_run_without_a_fault_passes(world: World) -> None:
+    assert failed(world) == set()
+
+
+def test_no_evidence_is_not_a_pass(world: World) -> None:
+    world.frames = []
+    missing = failed(world)
+    assert missing >= set(ASKED) - {"daemons", "loss down", "loss up"}
+    assert {"loss down", "loss up"} <= missing
+
+
+def test_the_gap_counts_from_link_up(world: World) -> None:
+    [handover] = handovers(world.evidence(), "h1")
+    assert (handover.source, handover.target) == ("mag1", "mag2")
+    assert handover.link_up == pytest.approx(LINK_UP)
+    first = BEGAN + 0.3 + 73 * 0.01  # the first probe after the gap
+    assert handover.gap_down_ms == pytest.approx((first + 0.0003 - LINK_UP) * 1000, abs=0.01)
+    assert handover.gap_up_ms == pytest.approx((first + 0.0013 - LINK_UP) * 1000, abs=0.01)
+    assert handover.signalling_ms == pytest.approx(1.05, abs=0.01)
+    assert (handover.lost_down, handover.lost_up) == (2, 2)
+    assert first > LINK_UP + GAP
+
+
+def test_a_frame_of_the_host_shows_that_its_link_is_up(world: World) -> None:
+    world.put("access-h1", LINK_UP - 0.005, probe(UP, 71, HOST, CN), HOST_LINK_LAYER)
+    assert windows(world.evidence(), "h1")[1].link_up == pytest.approx(LINK_UP - 0.005)
+
+
+def test_a_frame_of_the_gateway_does_not(world: World) -> None:
+    world.advertise(LINK_UP - 0.005)
+    assert windows(world.evidence(), "h1")[1].link_up == pytest.approx(LINK_UP)
+
+
+def test_a_late_packet_of_the_old_link_is_no_resumption(world: World) -> None:
+    """A probe sent before the move that reaches the correspondent after link-up has come over the old link."""
+    packet = probe(UP, 69, HOST, CN)
+    world.without("outside", UP, 69)
+    world.put("outside", LINK_UP + 0.001, packet)
+    [handover] = handovers(world.evidence(), "h1")
+    assert handover.gap_up_ms is not None
+    assert handover.gap_up_ms > GAP * 1000
+
+
+def test_a_missed_frame(world: World) -> None:
+    evidence = world.evidence()
+    evidence.missed["core-lma"] = 1
+    assert not judge.captures_complete(evidence).passed
+
+
+def test_a_daemon_that_died(world: World) -> None:
+    world.journal["died"] = ["mag2"]
+    assert failed(world) == {"daemons"}
+
+
+def test_a_daemon_that_ended_badly(world: World) -> None:
+    world.journal["exits"] = {"lma": 1}
+    assert failed(world) == {"daemons"}
+
+
+def test_a_socket_that_got_less_than_its_link(world: World) -> None:
+    world.received[DOWN] = 3
+    assert failed(world) == {"sockets"}
+
+
+def test_a_second_address(world: World) -> None:
+    world.events.append(world.address_event(LINK_UP + 0.5, STRANGER))
+    assert failed(world) == {"address"}
+
+
+def test_an_address_that_went_and_came_back(world: World) -> None:
+    world.events += [world.address_event(LINK_UP, HOST, present=False), world.address_event(LINK_UP + 0.01, HOST)]
+    assert failed(world) == {"address"}
+
+
+def test_a_packet_with_another_address(world: World) -> None:
+    other = HOST[:15] + b"\x77"
+    world.put("access-h1", ENDED - 0.1, probe(UP, 1000, other, CN), HOST_LINK_LAYER)
+    assert "address" in failed(world)
+
+
+def test_a_gateway_that_does_not_give_up(world: World) -> None:
+    world.frames = [frame for frame in world.frames if not frame[2].endswith(update(1, 2, 0))]
+    assert failed(world) == {"moved", "moved somehow"}
+
+
+def test_a_refused_registration(world: World) -> None:
+    world.frames = [frame for frame in world.frames if not frame[2].endswith(answer(2, 1, 900))]
+    world.signal(LINK_UP + 0.002, answer(2, 1, 900, status=154), 2, up=False)
+    assert {"moved", "moved somehow"} <= failed(world)
+
+
+def test_an_answer_with_another_sequence_number(world: World) -> None:
+    world.frames = [frame for frame in world.frames if not frame[2].endswith(answer(2, 1, 900))]
+    world.signal(LINK_UP + 0.002, answer(2, 9, 900), 2, up=False)
+    assert {"moved", "moved somehow"} <= failed(world)
+
+
+def test_a_registration_too_many(world: World) -> None:
+    world.signal(LINK_UP + 0.5, update(2, 2, 900), 2, up=True)
+    world.signal(LINK_UP + 0.501, answer(2, 2, 900), 2, up=False)
+    assert failed(world) == {"moved"}
+
+
+def test_a_message_that_was_heard_twice_is_one(world: World) -> None:
+    evidence = world.evidence()
+    assert [signal.source for signal in evidence.signals] == ["mag1", "lma", "mag1", "lma", "mag2", "lma"]
+    assert {len(signal.sightings) for signal in evidence.signals} == {2}
+
+
+def test_a_message_that_was_sent_twice_is_two(world: World) -> None:
+    world.signal(LINK_UP + 0.5, update(2, 1, 900), 2, up=True)
+    assert len(world.evidence().signals) == 7
+
+
+def test_messages_about_another_host_are_no_fault(world: World) -> None:
+    world.signal(LINK_UP + 0.5, update(3, 1, 900, host=2), 3, up=True)
+    assert failed(world) == set()
+
+
+def test_another_prefix(world: World) -> None:
+    world.frames = [frame for frame in world.frames if not frame[2].endswith(answer(2, 1, 900))]
+    world.signal(LINK_UP + 0.002, answer(2, 1, 900, prefix=7), 2, up=False)
+    assert "prefix" in failed(world)
+
+
+@pytest.mark.parametrize("point", ["core-lma", "core-mag2"])
+@pytest.mark.parametrize(("source", "destination"), [(CN, HOST), (HOST, CN)])
+def test_a_leak(world: World, point: str, source: bytes, destination: bytes) -> None:
+    world.put(point, LINK_UP + 0.5, header(source, destination, 17, bytes(16)))
+    assert failed(world) == {"leak"}
+
+
+def test_a_bare_packet_outside_is_no_leak(world: World) -> None:
+    world.put("outside", LINK_UP + 0.5, header(CN, HOST, 17, bytes(16)))
+    assert failed(world) == set()
+
+
+def test_signalling_by_the_host(world: World) -> None:
+    world.put("access-h1", LINK_UP + 0.5, header(HOST, LMA, 135, bytes(8)), HOST_LINK_LAYER)
+    assert "silent" in failed(world)
+
+
+def test_a_tunnel_on_the_hosts_link(world: World) -> None:
+    inner = header(HOST, CN, 17, bytes(8))
+    world.put("access-h1", LINK_UP + 0.5, header(HOST, LMA, 41, inner), HOST_LINK_LAYER)
+    assert failed(world) == {"silent"}
+
+
+def test_an_advertisement_to_everybody(world: World) -> None:
+    world.advertise(LINK_UP + 0.5, target=bytes.fromhex("333300000001"))
+    assert failed(world) == {"router"}
+
+
+def test_an_advertisement_of_another_prefix(world: World) -> None:
+    world.advertise(LINK_UP + 0.5, prefix=domain.host_prefix(2).network_address.packed)
+    assert failed(world) == {"router"}
+
+
+def test_an_advertisement_by_another_router(world: World) -> None:
+    world.advertise(LINK_UP + 0.5, router=IPv6Address("fe80::1").packed)
+    assert failed(world) == {"router"}
+
+
+def test_a_gateway_that_does_not_advertise(world: World) -> None:
+    world.frames = [
+        frame for frame in world.frames if not (frame[0] == "access-h1" and ALL_NODES in frame[2] and frame[1] > MOVED)
+    ]
+    assert failed(world) == {"router"}
+
+
+def test_a_lost_packet(world: World) -> None:
+    world.without("access-h1", DOWN, 100)
+    assert failed(world) == {"loss down"}
+
+
+def test_a_lost_packet_up(world: World) -> None:
+    for point in ("outside", "core-lma"):
+        world.without(point, UP, 100)
+    assert failed(world) == {"loss up"}
+
+
+def test_the_last_packets_lost(world: World) -> None:
+    for number in (148, 149):
+        world.without("access-h1", DOWN, number)
+    assert losses(world.evidence(), DOWN).strays == (148, 149)
+
+
+def test_packets_lost_in_the_gap_belong_to_the_handover(world: World) -> None:
+    for number in (73, 74):
+        world.without("access-h1", DOWN, number)
+    assert losses(world.evidence(), DOWN).gaps == (0, 4)
+    assert failed(world) == {"resumed"}
+
+
+def test_a_packet_in_the_old_tunnel_after_the_move(world: World) -> None:
+    packet = probe(DOWN, 110, CN, HOST)
+    for point in ("core-lma", "core-mag2"):
+        world.without(point, DOWN, 110)
+    world.through(BEGAN + 0.3 + 1.1001, header(LMA, gateway(1), 41, packet), "core-lma", "core-mag1")
+    assert failed(world) == {"way down", "honest"}
+
+
+def test_a_packet_that_took_no_tunnel(world: World) -> None:
+    for point in ("core-lma", "core-mag2"):
+        world.without(point, UP, 110)
+    assert failed(world) == {"way up"}
+
+
+def test_a_packet_before_the_answer(world: World) -> None:
+    packet = probe(UP, 2000, HOST, CN)
+    world.put("core-mag2", LINK_UP + 0.0012, header(gateway(2), LMA, 41, packet))
+    assert "early" in failed(world)
+
+
+def test_the_anchor_may_change_over_while_it_answers(world: World) -> None:
+    """Between the PBU and the PBA either gateway is right."""
+    packet = probe(DOWN, 70, CN, HOST)
+    world.put("core-lma", LINK_UP + 0.0018, header(LMA, gateway(2), 41, packet))
+    assert "honest" not in failed(world)
+
+
+def test_the_anchor_may_not_change_over_before_it_is_asked(world: World) -> None:
+    packet = probe(DOWN, 70, CN, HOST)
+    world.put("core-lma", LINK_UP + 0.0001, header(LMA, gateway(2), 41, packet))
+    assert "honest" in failed(world)
+
+
+def test_a_complaint(world: World) -> None:
+    world.put("core-lma", LINK_UP + 0.5, header(LMA, gateway(1), 58, bytes([4, 1]) + bytes(6)))
+    assert failed(world) == {"complaints"}
+
+
+def test_a_message_that_does_not_decode(world: World) -> None:
+    broken = bytearray(mobility(gateway(1), LMA, Heartbeat(0, 1)))
+    broken[-1] ^= 1
+    world.signal(LINK_UP + 0.5, bytes(broken), 1, up=True)
+    assert failed(world) == {"complaints"}
+
+
+def test_a_gap_that_is_too_long(world: World) -> None:
+    [handover] = handovers(world.evidence(), "h1")
+    assert judge.resumed(handover, 20.0, "GW-2").passed
+    assert not judge.resumed(handover, 5.0, "GW-2").passed
+
+
+@pytest.mark.parametrize(("zones", "passed"), [({Zone.ACCESS}, False), ({Zone.ACCESS, Zone.CORE}, True)])
+def test_forged_packets(world: World, zones: set[Zone], passed: bool) -> None:
+    world.put("access-h1", LINK_UP + 0.5, probe(30, 0, STRANGER, CN), HOST_LINK_LAYER)
+    world.put("core-mag2", LINK_UP + 0.5001, header(gateway(2), LMA, 41, probe(30, 0, STRANGER, CN)))
+    assert judge.forged_dropped(world.evidence(), 30, zones, "x", "GW-4").passed is passed
+
+
+def test_forged_packets_that_nobody_sent(world: World) -> None:
+    assert not judge.forged_dropped(world.evidence(), 30, set(Zone), "x", "GW-4").passed
