@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`halma bench signalling`: how many Proxy Binding Updates a second the anchor answers, against a bare echo.
+
+The anchor's process answers new sessions, refreshes and handovers from a load generator on another processor (`arena` has
+the picture and what is set unlike in a usual configuration). The reference is `echo`: one message in, the same message out, in
+plain Python, under the same generator. Each round does every phase at the anchor and then at the echo, so that a machine that
+has other things to do disturbs both alike; the figures are medians over the rounds.
+
+Always holds: an answer counts only when it decodes, with its checksum, is for the right node, and accepts.
+"""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+from halma.bench.arena import Arena, open_arena, to_terminal
+from halma.bench.generator import Outcome
+from halma.bench.registrations import PHASES
+
+SINGLE = 500
+"""Refreshes that are sent one at a time, to see how long an idle anchor takes for one."""
+
+
+def run(messages: int = 20_000, rounds: int = 5, window: int = 512, plane: str = "auto") -> dict[str, Any]:
+    """Measure with `messages` a phase, `rounds` times, `window` of them unanswered at a time. Raises BenchError.
+
+    Gives `answered_per_second`, `reference_per_second`, their `ratio`, `p50_ms` and `p99_ms` at that load (which is as much as
+    the anchor can take: a window of w messages takes w / answered_per_second), `single_p50_ms` of one message at a time,
+    `processor_us_per_message` of the anchor's main thread, `accepted` and `messages`, `waited`: the share of the time in which
+    the generator had nothing to do, `per_phase`, and the parameters.
+    """
+    with open_arena(rounds * messages + 64, plane=plane, progress=to_terminal) as arena:
+        anchor: dict[str, list[Outcome]] = {phase: [] for phase in PHASES}
+        reference: dict[str, list[Outcome]] = {phase: [] for phase in PHASES}
+        spent = dict.fromkeys(PHASES, 0.0)
+        _warm_up(arena)
+        for number in range(rounds):
+            first = arena.new(messages)
+            for phase in PHASES:
+                to_terminal(f"round {number + 1} of {rounds}: {phase}")
+                before = arena.processor_seconds()
+                anchor[phase].append(arena.fire(phase, first, messages, window))
+                spent[phase] += arena.processor_seconds() - before
+                reference[phase].append(arena.fire(phase, first, messages, window, echo=True))
+        single = arena.fire("refresh", first, min(SINGLE, messages), 1)
+    per_phase = {
+        phase: {
+            "answered_per_second": _rate(anchor[phase]),
+            "reference_per_second": _rate(reference[phase]),
+            "ratio": _rate(anchor[phase]) / _rate(reference[phase]),
+            "p50_ms": statistics.median(outcome.p50_ms for outcome in anchor[phase]),
+            "p99_ms": statistics.median(outcome.p99_ms for outcome in anchor[phase]),
+            "processor_us_per_message": spent[phase] / (rounds * messages) * 1e6,
+        }
+        for phase in PHASES
+    }
+    every = [outcome for phase in PHASES for outcome in anchor[phase]]
+    ours, theirs = _rate_of_rounds(anchor, rounds), _rate_of_rounds(reference, rounds)
+    return {
+        "answered_per_second": ours,
+        "reference_per_second": theirs,
+        "ratio": ours / theirs,
+        "p50_ms": statistics.median(outcome.p50_ms for outcome in every),
+        "p99_ms": statistics.median(outcome.p99_ms for outcome in every),
+        "single_p50_ms": single.p50_ms,
+        "processor_us_per_message": sum(spent.values()) / sum(outcome.messages for outcome in every) * 1e6,
+        "messages": sum(outcome.messages for outcome in every),
+        "accepted": sum(outcome.statuses.get("0", 0) for outcome in every),
+        "retransmissions": sum(outcome.retransmissions for outcome in every),
+        "waited": sum(outcome.waited for outcome in every) / sum(outcome.seconds for outcome in every),
+        "per_phase": per_phase,
+        "rounds": rounds,
+        "window": window,
+    }
+
+
+def _warm_up(arena: Arena) -> None:
+    """Let neighbours be found and code be loaded: one message after the other, and each phase once."""
+    first = arena.new(64)
+    for phase in PHASES:
+        arena.fire(phase, first, 64, 1)
+        arena.fire(phase, first, 64, 1, echo=True)
+
+
+def _rate(outcomes: list[Outcome]) -> float:
+    return statistics.median(outcome.messages / outcome.seconds for outcome in outcomes)
+
+
+def _rate_of_rounds(phases: dict[str, list[Outcome]], rounds: int) -> float:
+    """Messages a second over all phases of a round together; the median of the rounds."""
+    return statistics.median(
+        sum(outcomes[number].messages for outcomes in phases.values())
+        / sum(outcomes[number].seconds for outcomes in phases.values())
+        for number in range(rounds)
+    )
+
+
+def render(result: dict[str, Any]) -> str:
+    """The result for people."""
+    lines = [f"{'':<10}{'answered/s':>12}{'reference/s':>13}{'ratio':>8}{'p50 ms':>9}{'p99 ms':>9}{'processor us':>14}"]
+    for name, row in (*result["per_phase"].items(), ("all", result)):
+        lines.append(
+            f"{name:<10}{row['answered_per_second']:>12,.0f}{row['reference_per_second']:>13,.0f}{row['ratio']:>8.2f}"
+            f"{row['p50_ms']:>9.2f}{row['p99_ms']:>9.2f}{row['processor_us_per_message']:>14.1f}"
+        )
+    lines.append(
+        f"{result['accepted']:,} of {result['messages']:,} accepted, {result['retransmissions']:,} sent again; "
+        f"{result['window']} unanswered at a time; one at a time p50 {result['single_p50_ms']:.3f} ms"
+    )
+    return "\n".join(lines)
