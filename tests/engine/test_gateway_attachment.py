@@ -178,7 +178,7 @@ def test_there_is_room_for_so_many_nodes() -> None:
 
 
 @pytest.mark.requirement("GW-1")
-@pytest.mark.rfc("5213#6.6-6", "5213#6.6-7")
+@pytest.mark.rfc("5213#6.6-7")
 def test_a_trigger_names_the_node_that_authentication_has_found() -> None:
     world = World([NodeProfile(b"*@example.org", access_technology=4)])
     world.link_up()

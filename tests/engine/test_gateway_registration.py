@@ -409,7 +409,6 @@ def test_answers_that_match_no_update_are_ignored() -> None:
     assert len(world.bound) == 1
 
 
-@pytest.mark.rfc("5213#6.9.1.2-2")
 def test_an_acknowledgement_without_the_proxy_flag_is_not_for_a_gateway() -> None:
     world = World()
     world.accept(world.attach(), flags=0)

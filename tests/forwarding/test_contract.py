@@ -633,7 +633,7 @@ def test_two_nodes_of_one_gateway_talk_directly_when_allowed(network: Network, p
     assert marked(105)(got)
 
 
-@pytest.mark.rfc("5213#6.10.5-6", "5213#6.10.5-7")
+@pytest.mark.rfc("5213#6.10.5-7")
 def test_a_packet_that_comes_bare_to_the_gateway_goes_towards_the_anchor(network: Network, planes: Planes) -> None:
     if planes.kind in ("seg6", "tun"):
         pytest.skip("this plane leaves bare packets from the network to the kernel's routes")

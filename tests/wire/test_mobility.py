@@ -136,6 +136,30 @@ def test_options_on_the_wire(number: int, text: str) -> None:
     assert MOBILITY_OPTIONS.decode(octets, 0, len(octets)) == (option,)
 
 
+ALIGNMENTS = {
+    2: "2n", 3: "8n+6", 4: "2n", 5: "8n+2", 6: "8n+4", 8: "n", 9: "4n+1", 10: "8n+2", 19: "4n+2", 20: "n", 22: "8n+4", 23: "n",
+    24: "n", 26: "8n+6", 27: "8n+2", 28: "4n+2", 33: "4n", 36: "4n", 37: "4n", 38: "4n", 39: "n", 46: "4n", 47: "4n", 48: "4n",
+    49: "4n+2", 50: "4n", 52: "4n", 55: "8n+2", 62: "4n+2",
+}  # fmt: skip
+"""As the RFCs write them; that of a Link-layer Identifier (25) depends on its size, that of a group identifier (50) follows from
+the rule that a field of four octets stands at a multiple of four (RFC 6275 section 6.2.1)."""
+
+
+@pytest.mark.parametrize(("number", "alignment"), ALIGNMENTS.items())
+def test_options_stand_where_the_rfcs_put_them(number: int, alignment: str) -> None:
+    multiple, _, remainder = alignment.partition("n")
+    octets = bytes((number,))
+    for before in range(9):
+        options = (UnknownOption(200, b"\xaa" * before), SAMPLES[number], RestartCounter(1))
+        message = encode(BindingUpdate(1, 0x8000, 1, options), GATEWAY, ANCHOR)
+        place = message.index(octets + bytes((len(bytes.fromhex(dict(OPTION_VECTORS)[number])) - 2,)), 14 + before)
+        assert place % int(multiple or 1) == int(remainder or 0)
+
+
+def test_every_option_has_an_alignment() -> None:
+    assert set(ALIGNMENTS) | {25} == set(MOBILITY_OPTIONS.declarations)
+
+
 def test_every_option_has_a_vector() -> None:
     assert [number for number, _ in OPTION_VECTORS] == sorted(MOBILITY_OPTIONS.declarations)
 
