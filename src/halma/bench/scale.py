@@ -28,9 +28,9 @@ def run(bindings: int = 1_000_000, window: int = 512, plane: str = "auto") -> di
     """Make so many bindings. Raises BenchError.
 
     Gives `bindings`, `seconds` (from the first message to the last answer of each volley, without the generator's
-    preparations), `registrations_per_second`, `process_bytes_per_binding` and `map_bytes_per_binding`, `process_bytes` (all that
-    the process has in memory at the end), `small_us` and `full_us` (processor time of a message with `sample` bindings and with
-    all), and `cost_ratio`, the second by the first.
+    preparations), `registrations_per_second`, `process_bytes_per_binding` and `map_bytes_per_binding`, `process_bytes` (all
+    that the process has in memory at the end), `small_us` and `full_us` (processor time of a message with `sample` bindings and
+    with all), and `cost_ratio`, the second by the first.
     """
     sample = min(SAMPLE, max(1, bindings // 2))
     with open_arena(bindings, plane=plane, reference=False, progress=to_terminal) as arena:
