@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 WIDTH = 100
 SAMPLE = 200
 """Rows that the widths of columns are taken from."""
+SHORT = 16
+"""A column that is never wider is not worth narrowing."""
 _BOLD, _RED, _GREEN, _YELLOW, _PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[0m"
 COLOURS = {
     "registered": _GREEN,
@@ -87,22 +89,33 @@ def table(rows: Iterable[Row], columns: Sequence[Column], colour: bool = False) 
     if not first:
         return
     shown = [column for column in columns if any(column.key in row for row in first)]
-    widths = [
-        min(
-            column.most,
-            max(len(column.title), *(len(line) for row in first for line in show_cell(column.key, row.get(column.key)))),
-        )
-        for column in shown
-    ]
-    while sum(widths) + 2 * (len(widths) - 1) > WIDTH:
-        widest = max(range(len(widths)), key=lambda index: widths[index] - len(shown[index].title))
-        if widths[widest] <= len(shown[widest].title):
-            break
-        widths[widest] -= 1
+    widths = _widths(first, shown)
     heading = _line([(column.title, width, column.right) for column, width in zip(shown, widths, strict=True)])
     yield f"{_BOLD}{heading}{_PLAIN}" if colour else heading
     for row in itertools.chain(first, rows):
         yield from _row([_cell(column, row, width) for column, width in zip(shown, widths, strict=True)], shown, widths, colour)
+
+
+def _widths(rows: Sequence[Row], columns: Sequence[Column]) -> list[int]:
+    """As wide as the widest cell, when all fits; else as wide as most cells are, so that a few long ones do not break up the
+    rest; else narrower still."""
+    lengths = [sorted(len(line) for row in rows for line in show_cell(column.key, row.get(column.key))) for column in columns]
+    titles = [len(column.title) for column in columns]
+
+    def at(share: float) -> list[int]:
+        return [
+            min(column.most, max(title, cells[-1] if cells[-1] <= SHORT else cells[int(share * (len(cells) - 1))]))
+            for column, title, cells in zip(columns, titles, lengths, strict=True)
+        ]
+
+    room = WIDTH - 2 * (len(columns) - 1)
+    widths = next((found for share in (1.0, 0.9, 0.8, 0.5) if sum(found := at(share)) <= room), at(0.5))
+    while sum(widths) > room:
+        widest = max(range(len(widths)), key=lambda index: widths[index] - titles[index])
+        if widths[widest] <= titles[widest]:
+            break
+        widths[widest] -= 1
+    return widths
 
 
 def _cell(column: Column, row: Row, width: int) -> list[str]:
