@@ -141,8 +141,8 @@ ALIGNMENTS = {
     24: "n", 26: "8n+6", 27: "8n+2", 28: "4n+2", 33: "4n", 36: "4n", 37: "4n", 38: "4n", 39: "n", 46: "4n", 47: "4n", 48: "4n",
     49: "4n+2", 50: "4n", 52: "4n", 55: "8n+2", 62: "4n+2",
 }  # fmt: skip
-"""As the RFCs write them; that of a Link-layer Identifier (25) depends on its size, that of a group identifier (50) follows from
-the rule that a field of four octets stands at a multiple of four (RFC 6275 section 6.2.1)."""
+"""As the RFCs write them; that of a Link-layer Identifier (25) depends on its size, that of a group identifier (50) follows
+from the rule that a field of four octets stands at a multiple of four (RFC 6275 section 6.2.1)."""
 
 
 @pytest.mark.parametrize(("number", "alignment"), ALIGNMENTS.items())

@@ -98,6 +98,47 @@ def test_flags_are_those_of_the_registry(flags: type, registry: str) -> None:
     assert ours == {row["value"] for row in REGISTRIES[registry]}
 
 
+PICTURES: dict[type, tuple[int, str]] = {
+    numbers.BindingUpdateFlag: (16, "AHLKMRPFTBSD...."),
+    numbers.BindingAcknowledgementFlag: (8, "KRPTBSD."),
+    numbers.HeartbeatFlag: (16, "..............UR"),
+    numbers.RevocationFlag: (16, "PVG............."),
+    numbers.NotificationFlag: (16, "AD.............."),
+    numbers.RedirectFlag: (16, "KN.............."),
+    numbers.DelegatedPrefixFlag: (8, "V......."),
+    numbers.NetworkIdentifierFlag: (8, "E......."),
+    numbers.RouterAdvertisementFlag: (8, "MOH....."),
+    numbers.NeighborAdvertisementFlag: (32, "RSO............................."),
+    numbers.PrefixInformationFlag: (8, "LAR....."),
+    numbers.HomeAgentFlag: (16, "R..............."),
+    numbers.MobilePrefixFlag: (16, "MO.............."),
+}
+"""The width of each flags field and its letters from the left, as the RFCs draw them."""
+LETTERS = {
+    "ACKNOWLEDGE": "A", "HOME_REGISTRATION": "H", "LINK_LOCAL_ADDRESS_COMPATIBILITY": "L", "KEY_MANAGEMENT_MOBILITY": "K",
+    "MAP_REGISTRATION": "M", "MOBILE_ROUTER": "R", "PROXY": "P", "FORCE_UDP_ENCAPSULATION": "F", "TLV_HEADER": "T",
+    "BULK_BINDING_UPDATE": "B", "SUBSCRIPTION": "S", "DISTRIBUTED": "D", "UNSOLICITED": "U", "RESPONSE": "R",
+    "PROXY_BINDING": "P", "IPV4_HOME_ADDRESS_BINDING_ONLY": "V", "GLOBAL": "G", "RETRANSMIT": "D", "UTF8": "E",
+    "MANAGED": "M", "OTHER": "O", "HOME_AGENT": "H", "ROUTER": "R", "SOLICITED": "S", "OVERRIDE": "O", "ON_LINK": "L",
+    "AUTONOMOUS": "A", "ROUTER_ADDRESS": "R",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("flags", "picture"), PICTURES.items(), ids=lambda each: getattr(each, "__name__", ""))
+def test_flags_stand_where_the_rfcs_draw_them(flags: type, picture: tuple[int, str]) -> None:
+    width, letters = picture
+    special = {
+        (numbers.RedirectFlag, "IPV6"): "K",
+        (numbers.RedirectFlag, "IPV4"): "N",
+        (numbers.DelegatedPrefixFlag, "IPV4"): "V",
+    }
+    drawn = ["."] * width
+    for name, mask in vars(flags).items():
+        if isinstance(mask, int):
+            drawn[width - mask.bit_length()] = special.get((flags, name)) or LETTERS[name]
+    assert "".join(drawn) == letters
+
+
 def test_flag_names() -> None:
     assert numbers.flag_names(numbers.BindingUpdateFlag, 0x8200) == "ACKNOWLEDGE PROXY"
     assert numbers.flag_names(numbers.BindingUpdateFlag, 0x8001) == "ACKNOWLEDGE 0x1"

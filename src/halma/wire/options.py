@@ -43,7 +43,7 @@ from halma.wire.options_proxy import (
     RestartCounter,
     Timestamp,
 )
-from halma.wire.options_proxy_more import (
+from halma.wire.options_proxy_extensions import (
     AlternateIpv4CareOfAddress,
     DelegatedMobileNetworkPrefix,
     LoadInformation,
