@@ -127,7 +127,7 @@ LETTERS = {
 @pytest.mark.parametrize(("flags", "picture"), PICTURES.items(), ids=lambda each: getattr(each, "__name__", ""))
 def test_flags_stand_where_the_rfcs_draw_them(flags: type, picture: tuple[int, str]) -> None:
     width, letters = picture
-    special = {
+    special: dict[tuple[type, str], str] = {
         (numbers.RedirectFlag, "IPV6"): "K",
         (numbers.RedirectFlag, "IPV4"): "N",
         (numbers.DelegatedPrefixFlag, "IPV4"): "V",
