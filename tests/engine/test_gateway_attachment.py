@@ -236,6 +236,14 @@ def test_on_a_link_without_link_layer_addresses_the_node_is_the_other_end() -> N
     assert of(world.accept(update(gone)), TearDownLink) == []
 
 
+def test_a_denied_node_without_a_link_layer_address_leaves_nothing_behind() -> None:
+    world = World([NodeProfile(HOST_NAME)])
+    world.link_up()
+    world.refuse(update(world.handle(AttachTriggered(AP0, b"", HOST_NAME))), Status.ADMINISTRATIVELY_PROHIBITED)
+    assert of(world.handle(LinkDown(AP0)), TearDownLink) == []
+    assert list(world.gateway.describe_sessions(world.now)) == []
+
+
 # ---- staying ----------------------------------------------------------------------------------------------------------
 
 
@@ -374,6 +382,7 @@ def test_a_node_that_goes_before_the_anchor_has_answered_is_given_up_too() -> No
 def test_a_node_that_is_sent_away_is_told_so() -> None:
     world = World()
     world.register()
+    world.attach(OTHER, OTHER_ADDRESS, AP1)
     message = advertisement(world.handle(DetachTriggered(b"", HOST_NAME, op=3)))
     assert (message.router_lifetime, advertised(message)) == (0, {PREFIX.prefix: 0})
     assert of(world.log, Answer) == [Answer(3, {"detached": 1})]
@@ -465,6 +474,35 @@ def test_a_denied_node_that_moves_is_asked_for_again() -> None:
     world.refuse(world.attach(), Status.ADMINISTRATIVELY_PROHIBITED)
     world.link_up(AP1)
     assert len(updates(world.handle(AttachTriggered(AP1, HOST)))) == 1
+
+
+def test_a_node_whose_link_goes_down_has_moved_to_where_it_was_heard_already() -> None:
+    world = World()
+    world.register()
+    world.link_up(AP1)
+    world.hear(interface=AP1)
+    done = world.handle(LinkDown(AP0))
+    assert world.bound[PREFIX.prefix].access == AP1
+    assert indicator(update(done)) == HandoffIndicatorValue.NOT_CHANGED
+    world.accept(update(done))
+    assert of(world.advance(10), Unbind) == []
+
+
+def test_a_node_that_is_sent_away_while_it_may_have_moved_does_not_move() -> None:
+    world = World()
+    world.register()
+    world.link_up(AP1)
+    world.hear(interface=AP1)
+    assert [body(sent).lifetime for sent in updates(world.handle(DetachTriggered(HOST)))] == [0]
+
+
+def test_nothing_is_advertised_to_a_node_while_the_data_plane_is_told_of_its_move() -> None:
+    world = World()
+    world.register()
+    world.link_up(AP1)
+    world.forwarding_waits = True
+    world.handle(AttachTriggered(AP1, HOST))
+    assert advertisements(world.advance(5)) == []
 
 
 def test_a_move_to_a_link_that_has_gone_meanwhile_is_none() -> None:

@@ -285,6 +285,15 @@ def test_a_node_that_may_have_gone_is_looked_for_before_a_retransmission() -> No
     assert len(updates(world.hear())) == 1
 
 
+def test_an_answer_that_comes_while_the_node_is_looked_for_makes_the_retransmission_moot() -> None:
+    world = World()
+    world.attach()
+    sent = updates(world.advance(3.5))[-1]  # the node is being looked for
+    world.accept(sent)
+    assert updates(world.hear()) == []
+    assert world.session()["state"] == "registered"
+
+
 @pytest.mark.rfc("5213#6.9.4-3", "5213#6.13-4")
 def test_a_node_that_does_not_answer_is_not_registered_again() -> None:
     world = World()

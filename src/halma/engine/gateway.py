@@ -239,8 +239,11 @@ class Gateway:
         link = self._links.link(event.interface)
         if link is None:
             return
+        link.up = False
         for attachment in list(link.attachments.values()):
-            self._detach(attachment)
+            self._move(attachment, attachment.contested)  # where it was heard already, if it was
+            if attachment.interface == link.interface:
+                self._detach(attachment)
         self._links.go_down(link)
         if isinstance(event, LinkVanished):
             self._links.vanish(event.interface)
@@ -326,7 +329,7 @@ class Gateway:
     def _move(self, attachment: Attachment, interface: int) -> None:
         """The node is on another link of this gateway now."""
         link = self._links.link(interface)
-        if link is None or not link.up:
+        if link is None or not link.up or self._links.attachment(attachment.key) is not attachment:
             return
         self._context.count("moved")
         self._links.move(attachment, interface)

@@ -81,10 +81,6 @@ class GatewayContext:
         """Let this not be due at all."""
         self._deadlines.stop((timer, key))
 
-    def armed(self, timer: Timer, key: bytes) -> float | None:
-        """When this is due."""
-        return self._deadlines.get((timer, key))
-
     def fire(self) -> None:
         """Do all that is due now."""
         for timer, key in self._deadlines.due(self.now.monotonic):

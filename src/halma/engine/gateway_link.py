@@ -226,12 +226,14 @@ class AccessLinks:
         self._context.do(AdmitNode(attachment.interface, link_layer_address))
 
     def detach(self, attachment: Attachment) -> None:
-        """A node is on no link any more."""
+        """A node is on no link any more. Whoever has asked whether it is there is told."""
         del self._links[attachment.interface].attachments[attachment.key]
         del self._attachments[attachment.key]
-        self._probes.pop(attachment.key, None)
+        probe = self._probes.pop(attachment.key, None)
         for timer in (Timer.PROBE, Timer.PRESENCE, Timer.ADVERTISE, Timer.RETRY):
             self._context.disarm(timer, attachment.key)
+        for lost in probe.lost if probe is not None else ():
+            lost()
 
     # ---- presence -------------------------------------------------------------------------------------------------------
 

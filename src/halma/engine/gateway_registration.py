@@ -226,9 +226,9 @@ class Registrations:
 
     def _retransmission_due(self, key: bytes) -> None:
         entry = self.list.get(key)
-        if entry is None or entry.request is None:
-            return
+        assert entry is not None
         request = entry.request
+        assert request is not None
         if not request.transmissions:
             self._transmit(entry)
         elif request.kind is RequestKind.DEREGISTRATION:
