@@ -112,16 +112,17 @@ INLINE int anchor_frame(struct __sk_buff *skb)
 	return skb_encapsulate(skb, ip, binding, tunnel, settings);
 }
 
-// A packet that the stack sends out of the tunnel device: one of our own, one that was passed up, one without a binding.
+// A packet that the stack sends out of the tunnel device: one of our own, one that was passed up, one without a binding. It has no
+// link-layer header, so its words lie where strict kernels do not let them be read in place: the header is copied.
 INLINE int anchor_device(struct __sk_buff *skb)
 {
 	struct configuration *settings = configuration_now();
-	struct ip6 *ip = skb_header(skb, 0);
-	if (!settings || !ip || !is_version_6(ip))
+	struct ip6 ip;
+	if (!settings || bpf_skb_load_bytes(skb, 0, &ip, IP6_SIZE) || !is_version_6(&ip))
 		return DROP;
-	if (is_multicast(&ip->destination) || is_link_local(&ip->source) || is_unspecified(&ip->source))
+	if (is_multicast(&ip.destination) || is_link_local(&ip.source) || is_unspecified(&ip.source))
 		return DROP;
-	struct binding *binding = binding_of(&ip->destination);
+	struct binding *binding = binding_of(&ip.destination);
 	if (!binding) {
 		count(PASSED_UNBOUND);
 		return to_user_space();
@@ -132,21 +133,21 @@ INLINE int anchor_device(struct __sk_buff *skb)
 	struct next_hop *hop = tunnel_slot(binding);
 	if (!tunnel || !hop)
 		return drop(ERROR);
-	if (ip->next_header == NEXT_HEADER_IPV6 && same(&ip->source, &tunnel->local))
+	if (ip.next_header == NEXT_HEADER_IPV6 && same(&ip.source, &tunnel->local))
 		return drop(ERROR); // the way to the far end of a tunnel must not lead through a tunnel
-	u32 wire = skb_wire_length(skb, ip, 0);
+	u32 wire = skb_wire_length(skb, &ip, 0);
 	if (wire + IP6_SIZE > tunnel->mtu) {
 		count(PASSED_TOO_BIG);
 		return wire <= MINIMUM_MTU ? CONTINUE : to_user_space();
 	}
-	u32 word = ip->word, length = skb->gso_size ? skb->len : total_length(ip), label = flow_label(ip, skb_ports(skb, ip, 0));
+	u32 length = skb->gso_size ? skb->len : total_length(&ip), label = flow_label(&ip, skb_ports(skb, &ip, 0));
 	long found = find_next_hop(skb, hop, &tunnel->local, &tunnel->remote, wire + IP6_SIZE, skb->ifindex, settings->generation);
 	if (skb_make_room(skb))
 		return drop(ERROR);
-	struct ip6 *outer = skb_header(skb, 0);
-	if (!outer)
+	struct ip6 outer;
+	write_outer(&outer, ip.word, label, length, &tunnel->local, &tunnel->remote);
+	if (bpf_skb_store_bytes(skb, 0, &outer, IP6_SIZE, 0))
 		return drop(ERROR);
-	write_outer(outer, word, label, length, &tunnel->local, &tunnel->remote);
 	count(ENCAPSULATED);
 	if (found != BPF_FIB_LKUP_RET_SUCCESS && found != BPF_FIB_LKUP_RET_NO_NEIGH) {
 		count(PASSED_NO_NEIGHBOUR);

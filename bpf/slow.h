@@ -32,10 +32,10 @@ INLINE int to_user_space(void)
 // What the gateway's programs send to the tunnel device: small packets for a narrow path are traffic, the others are errors.
 INLINE int gateway_device(struct __sk_buff *skb)
 {
-	struct ip6 *ip = skb_header(skb, 0);
-	if (!ip || !is_version_6(ip) || is_multicast(&ip->destination))
+	struct ip6 ip;
+	if (bpf_skb_load_bytes(skb, 0, &ip, IP6_SIZE) || !is_version_6(&ip) || is_multicast(&ip.destination))
 		return DROP;
-	if (ip->hop_limit > 1 && skb_wire_length(skb, ip, 0) <= MINIMUM_MTU)
+	if (ip.hop_limit > 1 && skb_wire_length(skb, &ip, 0) <= MINIMUM_MTU)
 		return CONTINUE;
 	return to_user_space();
 }

@@ -38,7 +38,8 @@ INLINE u32 xdp_ports_of(const struct xdp_md *xdp, const struct ip6 *ip)
 
 INLINE int xdp_is_whole(const struct xdp_md *xdp, const struct ip6 *ip)
 {
-	return (const void *)ip + total_length(ip) <= xdp_end(xdp);
+	u64 here = xdp_end(xdp) - (const void *)ip;
+	return total_length(ip) <= here;
 }
 
 INLINE int xdp_encapsulate(struct xdp_md *xdp, struct ip6 *ip, const struct binding *binding, const struct configuration *settings)

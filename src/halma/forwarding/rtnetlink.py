@@ -157,13 +157,14 @@ class RouteNetlink:
         """All interfaces."""
         return [_link(content) for _, content in self._request(_GET_LINK, _DUMP, struct.pack("=BxHiII", 0, 0, 0, 0, 0))]
 
-    def set_up(self, interface: int, mtu: int) -> None:
-        """Bring an interface up with an MTU, and without addresses of its own making."""
+    def set_up(self, interface: int, mtu: int, queue: int) -> None:
+        """Bring an interface up with an MTU and room for so many packets, and without addresses of its own making."""
         generation = _attribute(8 | _NESTED, struct.pack("=B", _ADDRESS_GENERATION_NONE))
         families = _attribute(26 | _NESTED, _attribute(socket.AF_INET6 | _NESTED, generation))
         with contextlib.suppress(OSError):
             self._request(_NEW_LINK, _ACK, struct.pack("=BxHiII", 0, 0, interface, 0, 0) + families)
         body = struct.pack("=BxHiII", 0, 0, interface, _IFF_UP, _IFF_UP) + _attribute(4, struct.pack("=I", mtu))
+        body += _attribute(13, struct.pack("=I", queue))
         self._request(_NEW_LINK, _ACK, body)
 
     # ---- routes and rules ----

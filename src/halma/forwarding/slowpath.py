@@ -35,6 +35,7 @@ _ERRORS_PER_SECOND, _BURST = 500.0, 100.0
 _BUDGET = 64  # packets read from one descriptor before the others have their turn
 _IPV6_HDRINCL, _IPV6_RECVERR = 36, 25
 _MSG_ERRQUEUE = 0x2000
+_SO_RCVBUFFORCE, _RECEIVE_BUFFER = 33, 4 << 20
 _RULE_MESSAGES = (32, 33)
 _ORIGIN_ICMPV6 = 3
 
@@ -82,6 +83,8 @@ class SlowPath:
             self._tunnel = undo.enter_context(_raw_socket(tunnelling.IPV6))
             for option in (socket.IPV6_RECVPKTINFO, socket.IPV6_RECVTCLASS, _IPV6_RECVERR):
                 self._tunnel.setsockopt(socket.IPPROTO_IPV6, option, 1)
+            with contextlib.suppress(OSError):
+                self._tunnel.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
             self._changes = undo.enter_context(change_listener())
             self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
             undo.callback(os.close, self._wake_read)
@@ -182,7 +185,7 @@ class SlowPath:
         self._identification = (self._identification + 1) & 0xFFFFFFFF
         for packet in tunnelling.fragments(whole, max(MINIMUM_MTU, record.mtu), self._identification):
             try:
-                self._raw.sendto(packet, (socket.inet_ntop(socket.AF_INET6, tunnel.remote), 0))
+                self._raw.sendto(packet, record.destination)
             except OSError as error:
                 self._count("error")
                 if error.errno == errno.EMSGSIZE:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import struct
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -105,11 +106,12 @@ class Target:
 class TunnelRecord:
     """A tunnel in use: its number in the map, its path MTU, and its targets by access interface."""
 
-    __slots__ = ("mtu", "number", "targets", "tunnel")
+    __slots__ = ("destination", "mtu", "number", "targets", "tunnel")
 
     def __init__(self, tunnel: Tunnel, number: int, mtu: int) -> None:
         self.tunnel, self.number, self.mtu = tunnel, number, mtu
         self.targets: dict[int, Target] = {}
+        self.destination = (socket.inet_ntop(socket.AF_INET6, tunnel.remote), 0)  # as a socket wants it
 
     @property
     def users(self) -> int:

@@ -22,6 +22,7 @@ from halma.forwarding.rtnetlink import RouteNetlink
 _TUNSETIFF = 0x400454CA
 _IFF_TUN, _IFF_NO_PI = 0x0001, 0x1000
 _NAMES = 64
+_QUEUE = 4096  # packets that wait for this process
 
 
 class TunDevice:
@@ -53,7 +54,7 @@ class TunDevice:
             for setting, value in (("forwarding", "1"), ("accept_ra", "0"), ("addr_gen_mode", "1")):
                 with contextlib.suppress(OSError):
                     Path(f"/proc/sys/net/ipv6/conf/{self.name}/{setting}").write_text(value, encoding="ascii")
-            netlink.set_up(self.index, mtu)
+            netlink.set_up(self.index, mtu, _QUEUE)
         except OSError:
             self.close()
             raise
