@@ -320,6 +320,8 @@ class Gateway:
         self._links.ask(attachment, QUICK_PROBE, lambda: self._stayed(attachment), lambda: self._move(attachment, interface))
 
     def _stayed(self, attachment: Attachment) -> None:
+        if not attachment.contested:
+            return  # it has moved meanwhile
         self._context.count("link_layer_address_contested")
         text = "link-layer address {} is on two links at once; node {:node} is served where it was"
         address = attachment.link_layer_address.hex(":")

@@ -212,13 +212,14 @@ class AccessLinks:
         self._watch(attachment)
 
     def move(self, attachment: Attachment, interface: int) -> None:
-        """The node is on another link now."""
+        """The node is on another link now, and was heard there."""
         del self._links[attachment.interface].attachments[attachment.key]
         self._context.do(TearDownLink(attachment.interface, attachment.link_layer_address))
         attachment.interface = interface
         attachment.contested = 0
         attachment.advertised = ()
         self.attach(attachment)
+        self.heard(attachment, b"")
 
     def learn(self, attachment: Attachment, link_layer_address: bytes) -> None:
         """The link-layer address of an attachment that was made without one."""
