@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from halma.daemon.log import Log
@@ -51,8 +51,8 @@ INVOKING = 1232
 class RunnableEngine(Protocol):
     """What the runner needs of an engine; its events and effects are wider than `engine.api` names."""
 
-    def handle(self, event: Any, now: Now) -> list[Any]: ...
-    def handle_timeout(self, now: Now) -> list[Any]: ...
+    def handle(self, event: Any, now: Now) -> Sequence[Any]: ...
+    def handle_timeout(self, now: Now) -> Sequence[Any]: ...
     def next_deadline(self) -> float | None: ...
     def describe_counters(self) -> dict[str, int]: ...
 
@@ -163,7 +163,7 @@ class Runner:
             effects += self._handle(event, now)
         self._carry_out(effects, now)
 
-    def _handle(self, event: Any, now: Now) -> list[Any]:
+    def _handle(self, event: Any, now: Now) -> Sequence[Any]:
         try:
             return self._engine.handle(event, now)
         except Exception as error:
@@ -199,7 +199,7 @@ class Runner:
 
     # ---- effects out ------------------------------------------------------------------------------------------------------
 
-    def _carry_out(self, effects: list[Any], now: Now) -> None:
+    def _carry_out(self, effects: Sequence[Any], now: Now) -> None:
         outbox: list[tuple[bytes, bytes, bytes]] = []
         while effects:
             changes: list[Change] = []

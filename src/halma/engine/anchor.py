@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The anchor: one engine on one set of addresses, and the roles that it plays (RFC 6612 section 3.2).
 
-It gives each Mobility Header message to the role that it is for: with the proxy flag to the local mobility anchor, heartbeats
-to both. The home agent will take the messages without the flag; until it does, they are counted and dropped. What no role
+It gives each Mobility Header message to the role that it is for: Binding Updates with the proxy flag to the local mobility
+anchor, those without to the home agent. The roles share nothing but the knowledge of whose a prefix is (ANC-4). What no role
 knows is answered as RFC 6275 section 9.2 says.
 
 Always holds: whatever comes from the network, `handle` raises nothing and what it keeps is bounded; a message that was not
@@ -11,7 +11,8 @@ sent to an address of ours is dropped; no answer goes to an address that is not 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import assert_never
 
 from halma.engine.anchor_settings import AnchorSettings
@@ -28,6 +29,10 @@ from halma.engine.api import (
     Severity,
 )
 from halma.engine.heartbeat import Heartbeat, Outcome, PeerChange
+from halma.engine.home_agent import HomeAgent
+from halma.engine.home_binding_cache import prefix_of
+from halma.engine.home_link import DetectionDone, HomeLinkEffect, HomeLinks
+from halma.engine.home_request import HomeRequest, answer
 from halma.engine.local_mobility_anchor import LocalMobilityAnchor
 from halma.engine.meter import Meter
 from halma.engine.policy import Policy
@@ -42,7 +47,7 @@ from halma.wire.messages import (
     UnknownMessage,
 )
 from halma.wire.messages import Heartbeat as HeartbeatMessage
-from halma.wire.numbers import BindingErrorStatus, BindingUpdateFlag
+from halma.wire.numbers import BindingErrorStatus, BindingUpdateFlag, Status
 
 ERRORS_PER_SECOND = 10
 """Binding Errors and Parameter Problems that are sent at the most, all peers together (RFC 4443 section 2.4 f)."""
@@ -65,7 +70,10 @@ class Started:
     peers: tuple[tuple[bytes, bytes], ...]
 
 
-AnchorEvent = MessageReceived | MalformedReceived | ForwardingDone | RevocationRequested | PolicyReplaced | Started
+AnchorEvent = (
+    MessageReceived | MalformedReceived | ForwardingDone | RevocationRequested | PolicyReplaced | Started | DetectionDone
+)
+AnchorEffect = Effect | HomeLinkEffect
 
 
 class Anchor:
@@ -75,7 +83,22 @@ class Anchor:
         self._addresses = frozenset(settings.addresses)
         self._policy = policy
         self._heartbeat = Heartbeat(settings.heartbeat, settings.restart_counter)
-        self._proxy = LocalMobilityAnchor(settings, policy, self._heartbeat)
+        ops = itertools.count(1)
+        self._home: HomeAgent | None = None
+        if settings.home_agent is not None:
+            self._home = HomeAgent(
+                settings.home_agent,
+                policy,
+                HomeLinks(settings.home_agent.links),
+                maximum_bindings=settings.maximum_bindings,
+                is_home=self._is_home,
+                owner_of=self._owner_of,
+                released=self._kept_no_more,
+                ops=ops,
+            )
+        self._links = HomeLinks(settings.home_agent.links if settings.home_agent is not None else ())
+        kept = None if self._home is None else self._home.cache
+        self._proxy = LocalMobilityAnchor(settings, policy, self._heartbeat, ops, kept)
         self._revocation = ProxyRevocation(settings, policy, self._proxy)
         self._meter = Meter()
         self.counters = {f"malformed_{reason.value}": 0 for reason in DecodeReason} | {
@@ -90,12 +113,13 @@ class Anchor:
 
     # ---- the four methods of an engine ----
 
-    def handle(self, event: AnchorEvent, now: Now) -> list[Effect]:
+    def handle(self, event: AnchorEvent, now: Now) -> Sequence[AnchorEffect]:
         """Take one event; give the effects in order."""
         if isinstance(event, MessageReceived):
             return self._message(event, now)
         if isinstance(event, ForwardingDone):
-            return self._proxy.forwarding_done(event, now)
+            home = [] if self._home is None else self._home.forwarding_done(event, now)
+            return home or self._proxy.forwarding_done(event, now)
         if isinstance(event, MalformedReceived):
             return self._malformed(event, now)
         if isinstance(event, RevocationRequested):
@@ -103,26 +127,37 @@ class Anchor:
         if isinstance(event, PolicyReplaced):
             self._policy = self._revocation.policy = event.policy
             self._proxy.replace_policy(event.policy)
+            if self._home is not None:
+                self._home.policy = event.policy
             return [Answer(event.op, {})]
         if isinstance(event, Started):
             return [send for local, peer in event.peers for send in self._heartbeat.announce(local, [peer])]
+        if isinstance(event, DetectionDone):
+            return [] if self._home is None else self._home.detection_done(event.op, now, duplicate=event.duplicate)
         assert_never(event)
 
-    def handle_timeout(self, now: Now) -> list[Effect]:
+    def handle_timeout(self, now: Now) -> Sequence[AnchorEffect]:
         """Do all that is due."""
-        effects = [*self._proxy.handle_timeout(now), *self._revocation.handle_timeout(now)]
+        home = [] if self._home is None else self._home.handle_timeout(now)
+        effects = [*home, *self._proxy.handle_timeout(now), *self._revocation.handle_timeout(now)]
         requests, outcomes = self._heartbeat.handle_timeout(now)
         return [*effects, *requests, *self._outcomes(outcomes, now)]
 
     def next_deadline(self) -> float | None:
         """The earliest deadline of all roles."""
-        deadlines = (self._proxy.deadlines.next(), self._revocation.next_deadline(), self._heartbeat.next_deadline())
+        deadlines = (
+            self._proxy.deadlines.next(),
+            self._revocation.next_deadline(),
+            self._heartbeat.next_deadline(),
+            None if self._home is None else self._home.deadlines.next(),
+        )
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def snapshot(self, now: Now) -> dict[str, object]:
         """Everything that a person may see."""
         return {
             "bindings": list(self.describe_bindings(now)),
+            "home_bindings": list(self.describe_home_bindings(now)),
             "peers": list(self.describe_peers()),
             "counters": self.describe_counters(),
         }
@@ -132,6 +167,10 @@ class Anchor:
     def describe_bindings(self, now: Now) -> Iterator[dict[str, object]]:
         """A row for each binding."""
         return self._proxy.describe_bindings(now)
+
+    def describe_home_bindings(self, now: Now) -> Iterator[dict[str, object]]:
+        """A row for each MIPv6 binding."""
+        return iter(()) if self._home is None else self._home.describe_bindings(now)
 
     def describe_peers(self) -> Iterator[dict[str, object]]:
         """A row for each gateway that has sessions here."""
@@ -147,6 +186,8 @@ class Anchor:
     def describe_counters(self) -> dict[str, int]:
         """All counters, by name, with the number of bindings that exist now."""
         existing = {"bindings": len(self._proxy.cache)}
+        if self._home is not None:
+            existing |= {"home_bindings": len(self._home.cache)} | self._home.counters
         return existing | self.counters | self._proxy.counters | self._revocation.counters | self._heartbeat.counters
 
     def peers(self) -> list[tuple[bytes, bytes]]:
@@ -154,9 +195,27 @@ class Anchor:
         cache = self._proxy.cache
         return [(cache.of_gateway(gateway)[0].tunnel.local, gateway) for gateway in cache.gateways()]
 
+    # ---- whose is a prefix? (ANC-4) ----
+
+    def _is_home(self, address: bytes) -> bool:
+        """Whether we are home to an address: it lies in a pool, on a home link, or in a prefix that a profile reserves."""
+        assignment = self._proxy.assignment
+        return self._links.of(address) is not None or address in assignment or self._policy.is_reserved(prefix_of(address))
+
+    def _owner_of(self, prefix: bytes) -> bytes | None:
+        """The node that a /64 belongs to: by a proxy binding, a home registration, or its profile."""
+        binding = self._proxy.cache.by_prefix(prefix)
+        if binding is not None:
+            return binding.node.identifier
+        keeper = None if self._home is None else self._home.cache.keeper(prefix)
+        return keeper if keeper is not None else self._policy.owner(prefix)
+
+    def _kept_no_more(self, prefix: bytes) -> None:
+        self._proxy.assignment.kept_no_more(prefix)
+
     # ---- messages ----
 
-    def _message(self, event: MessageReceived, now: Now) -> list[Effect]:
+    def _message(self, event: MessageReceived, now: Now) -> Sequence[AnchorEffect]:
         if event.destination not in self._addresses or not _is_unicast(event.source):
             self.counters["not_addressed_to_us"] += 1
             return []
@@ -164,8 +223,10 @@ class Anchor:
         if isinstance(message, BindingUpdate):
             if message.flags & PROXY:
                 return self._proxy.binding_update(event, message, now)
+            if self._home is not None:
+                return self._home.binding_update(event, message, now)
             self.counters["home_registrations_unsupported"] += 1
-            return []
+            return self._error(answer(HomeRequest(event, message), Status.HOME_REGISTRATION_NOT_SUPPORTED), now)
         if isinstance(message, HeartbeatMessage):
             return self._heartbeat_message(event, message, now)
         if isinstance(message, BindingRevocationAcknowledgement):

@@ -10,6 +10,7 @@ Always holds: a binding has one change at a time; every op belongs to one change
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -50,10 +51,10 @@ class Change:
 
 
 class Changes:
-    """The changes under way."""
+    """The changes under way; `ops` numbers their parts, no number twice in one daemon."""
 
-    def __init__(self) -> None:
-        self._next_op = 0
+    def __init__(self, ops: Iterator[int]) -> None:
+        self._ops = ops
         self._by_op: dict[int, Change] = {}
         self._by_binding: dict[ProxyBinding, Change] = {}
 
@@ -89,6 +90,6 @@ class Changes:
         return change
 
     def _op(self, change: Change) -> int:
-        self._next_op += 1
-        self._by_op[self._next_op] = change
-        return self._next_op
+        op = next(self._ops)
+        self._by_op[op] = change
+        return op

@@ -88,9 +88,15 @@ class HomeBindingCache:
         """All of them, the oldest first."""
         return list(self._by_home_address.values())
 
-    def in_prefix(self, prefix: bytes) -> list[HomeBinding]:
-        """The bindings whose home address lies in this /64 (requirement ANC-4: they keep it from its pool)."""
-        return list(self._by_prefix.get(prefix, ()))
+    def keeper(self, prefix: bytes) -> bytes | None:
+        """The identifier of the node whose home address lies in this /64; None when no registration needs it (ANC-4)."""
+        for binding in self._by_prefix.get(prefix, ()):
+            return binding.identifier
+        return None
+
+    def kept_for(self, identifier: bytes) -> list[bytes]:
+        """The /64s that a node's home addresses lie in."""
+        return [prefix_of(binding.home_address) for binding in self._by_identifier.get(identifier, ())]
 
     def of_node(self, identifier: bytes) -> list[HomeBinding]:
         """The bindings of a node."""

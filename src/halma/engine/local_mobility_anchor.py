@@ -19,7 +19,7 @@ from halma.engine.forwarding_change import QUEUE, Change, Changes, Purpose
 from halma.engine.heartbeat import Heartbeat
 from halma.engine.meter import Meter
 from halma.engine.policy import Peer, Policy, Profile
-from halma.engine.prefix_assignment import PrefixAssignment
+from halma.engine.prefix_assignment import Kept, PrefixAssignment
 from halma.engine.proxy_binding_cache import (
     NO_LINK_LAYER_IDENTIFIER,
     BindingState,
@@ -56,9 +56,11 @@ NAI = int(MobileNodeIdentifierSubtype.NAI)
 class LocalMobilityAnchor:
     """The role. Its effects are carried out by the runner; `ProxyRevocation` shares its cache, changes and deadlines."""
 
-    def __init__(self, settings: AnchorSettings, policy: Policy, heartbeat: Heartbeat) -> None:
+    def __init__(
+        self, settings: AnchorSettings, policy: Policy, heartbeat: Heartbeat, ops: Iterator[int], kept: Kept | None = None
+    ) -> None:
         self.cache = ProxyBindingCache()
-        self.changes = Changes()
+        self.changes = Changes(ops)
         self.revocations = Revocations(settings.revocation)
         self.waiting: dict[ProxyBinding, Waiting] = {}
         self.deadlines: Deadlines[ProxyBinding | Node | Waiting] = Deadlines()
@@ -79,7 +81,7 @@ class LocalMobilityAnchor:
         self._settings = settings
         self._policy = policy
         self._heartbeat = heartbeat
-        self._assignment = PrefixAssignment(settings.pools, policy, self.cache.holds)
+        self.assignment = PrefixAssignment(settings.pools, policy, self.cache.holds, kept)
         self._tunnels: dict[tuple[bytes, bytes], Tunnel] = {}
         self._meter = Meter()
         self._window = int(settings.timestamp_validity_window * 65536)
@@ -87,7 +89,7 @@ class LocalMobilityAnchor:
     def replace_policy(self, policy: Policy) -> None:
         """Ask this policy from now on. Existing sessions stay until their gateways come again."""
         self._policy = policy
-        self._assignment.policy = policy
+        self.assignment.policy = policy
 
     # ---- a Proxy Binding Update (section 5.3.1) ----
 
@@ -115,7 +117,7 @@ class LocalMobilityAnchor:
         profile = self._policy.profile(identifier) if request.identifier.subtype == NAI else None
         if profile is None:
             return self._refuse(request, Status.NOT_LMA_FOR_THIS_MOBILE_NODE, now)
-        if not profile.proxy_mobility:
+        if not profile.proxy_mobility or not self._settings.proxy:
             return self._refuse(request, Status.PROXY_REG_NOT_ENABLED, now)
         if request.duplicate:
             return self._refuse(request, Status.REASON_UNSPECIFIED, now)
@@ -192,7 +194,7 @@ class LocalMobilityAnchor:
     def _create(self, request: ProxyRequest, identifier: bytes, profile: Profile, now: Now) -> list[Effect]:
         if len(self.cache) >= self._settings.maximum_bindings:
             return self._refuse(request, Status.INSUFFICIENT_RESOURCES, now)
-        prefixes = self._assignment.assign(request.prefixes, profile)
+        prefixes = self.assignment.assign(request.prefixes, profile, identifier)
         if not isinstance(prefixes, tuple):
             return self._refuse(request, prefixes, now)
         node = self.cache.add(identifier)
@@ -375,8 +377,7 @@ class LocalMobilityAnchor:
     def _describe(self, binding: ProxyBinding, request: ProxyRequest) -> None:
         """The fields of section 5.1 that every accepted request renews."""
         assert request.access_technology is not None
-        identifier = request.link_layer_identifier
-        binding.link_layer_identifier = NO_LINK_LAYER_IDENTIFIER if identifier is None else identifier.identifier
+        binding.link_layer_identifier = request.link_layer_address() or NO_LINK_LAYER_IDENTIFIER
         binding.access_technology = request.access_technology.technology
 
     def _commit(self, request: ProxyRequest, binding: ProxyBinding, now: Now) -> Effect:
@@ -491,7 +492,7 @@ class LocalMobilityAnchor:
         self.counters["proxy_bindings_deleted"] += 1
         node = binding.node
         self.cache.remove(binding)
-        self._assignment.release(binding.prefixes)
+        self.assignment.release(binding.prefixes)
         self._left(binding.gateway)
         if not node.sessions:
             self._remember(node, now)

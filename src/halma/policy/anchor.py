@@ -38,7 +38,7 @@ class AnchorPolicy:
         }
         self._profiles = PatternTable((profile.node, profile) for profile in profiles)
         self._exact_profiles = self._profiles.exact
-        self._reserved = frozenset(prefix for profile in profiles for prefix in profile.prefixes)
+        self._owners = {prefix: profile.node for profile in profiles for prefix in profile.prefixes}
 
     def peer(self, address: bytes) -> Peer | None:
         """The gateway with this address, None when nobody may speak from there."""
@@ -62,4 +62,8 @@ class AnchorPolicy:
 
     def is_reserved(self, prefix: bytes) -> bool:
         """Whether some profile reserves this /64, so that no pool hands it out."""
-        return prefix in self._reserved
+        return prefix in self._owners
+
+    def owner(self, prefix: bytes) -> bytes | None:
+        """The identifier of the node whose profile reserves this /64; None when none does."""
+        return self._owners.get(prefix)
