@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from halma.wire import numbers
+from halma.wire import icmpv6, messages, nd, numbers, options, table
 from halma.wire.spaces import (
     ACCESS_NETWORK_SUBOPTIONS,
     GATEWAY_PARAMETER_SUBOPTIONS,
@@ -139,18 +139,44 @@ def test_flags_stand_where_the_rfcs_draw_them(flags: type, picture: tuple[int, s
     assert "".join(drawn) == letters
 
 
+KEPT: tuple[tuple[type, type], ...] = (
+    (messages.BindingUpdate, numbers.BindingUpdateFlag),
+    (messages.BindingAcknowledgement, numbers.BindingAcknowledgementFlag),
+    (messages.Heartbeat, numbers.HeartbeatFlag),
+    (messages.BindingRevocationIndication, numbers.RevocationFlag),
+    (messages.BindingRevocationAcknowledgement, numbers.RevocationFlag),
+    (messages.UpdateNotification, numbers.NotificationFlag),
+    (options.Redirect, numbers.RedirectFlag),
+    (options.DelegatedMobileNetworkPrefix, numbers.DelegatedPrefixFlag),
+    (options.NetworkIdentifier, numbers.NetworkIdentifierFlag),
+    (nd.RouterAdvertisement, numbers.RouterAdvertisementFlag),
+    (nd.NeighborAdvertisement, numbers.NeighborAdvertisementFlag),
+    (nd.PrefixInformation, numbers.PrefixInformationFlag),
+    (nd.HomeAgentInformation, numbers.HomeAgentFlag),
+    (icmpv6.HomeAgentAddressDiscoveryRequest, numbers.HomeAgentFlag),
+    (icmpv6.HomeAgentAddressDiscoveryReply, numbers.HomeAgentFlag),
+    (icmpv6.MobilePrefixAdvertisement, numbers.MobilePrefixFlag),
+)
+
+
+@pytest.mark.parametrize(("cls", "flags"), KEPT, ids=lambda each: each.__name__)
+def test_a_flags_field_keeps_the_flags_that_are_assigned_and_no_other_bit(cls: type, flags: type) -> None:
+    layouts = {declaration.cls: declaration.layout for found in table.declarations().values() for declaration in found}
+    width, _ = PICTURES[flags]
+    every = sum(mask for mask in vars(flags).values() if isinstance(mask, int))
+    code = {8: "B", 16: "H", 32: "I"}[width]
+    assert f"{code}&{every:0{width // 4}x}" in layouts[cls].split()
+
+
+def test_every_flags_field_is_among_them() -> None:
+    found = [declaration.cls for each in table.declarations().values() for declaration in each]
+    assert {cls for cls in found if "flags" in cls.__slots__} == {cls for cls, _ in KEPT}
+
+
 def test_flag_names() -> None:
     assert numbers.flag_names(numbers.BindingUpdateFlag, 0x8200) == "ACKNOWLEDGE PROXY"
     assert numbers.flag_names(numbers.BindingUpdateFlag, 0x8001) == "ACKNOWLEDGE 0x1"
     assert numbers.flag_names(numbers.HeartbeatFlag, 0) == ""
-
-
-def test_flags_that_are_kept_are_those_that_are_assigned() -> None:
-    kept = {declaration.cls.__name__: declaration.layout for declaration in MOBILITY_MESSAGES.declarations}
-    every = sum(row["value"] for row in REGISTRIES["binding_update_flags"])
-    assert f"H&{every:x}" in kept["BindingUpdate"].split()
-    every = sum(row["value"] for row in REGISTRIES["binding_ack_flags"])
-    assert f"B&{every:x}" in kept["BindingAcknowledgement"].split()
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ from halma.wire.options import (
     UnknownOption,
 )
 from halma.wire.spaces import MOBILITY_MESSAGES
-from halma.wire.timestamp import from_timestamp, to_timestamp
+from halma.wire.timestamp import from_timestamp, to_ntp, to_timestamp
 from tests.wire import strategies
 from tests.wire.samples import EXTENSION_HEADERS, HOME, ICMPV6, MESSAGES, ND_OPTIONS, OPTIONS, PREFIX
 
@@ -181,6 +181,12 @@ def test_timestamps_are_seconds_with_16_bits_of_fraction() -> None:
     assert from_timestamp(0x18000) == 1.5
     assert to_timestamp(1_700_000_000.25) == 1_700_000_000 << 16 | 0x4000
     assert to_timestamp(2.0**48 + 1) == 0x10000
+
+
+def test_the_ntp_format_counts_from_1900() -> None:
+    assert to_ntp(0) == 2_208_988_800 << 32
+    assert to_ntp(1.25) == (2_208_988_801 << 32) + (1 << 30)
+    assert text.lines(MobilityMessageReplayProtection(to_ntp(0)))[0].endswith("(1970-01-01T00:00:00.000Z)")
 
 
 @given(st.floats(0, 1e10))
