@@ -211,9 +211,11 @@ class AccessPort:
         payload = encode_icmpv6(message, source, destination)
         header = struct.pack("!IHBB", 6 << 28, len(payload), ICMPV6, HOP_LIMIT) + source + destination
         frame = to + self._link_layer_address + ETH_P_IPV6.to_bytes(2, "big") + header + payload
-        try:
-            self._socket.send(frame)
-        except OSError:  # the interface is down or has gone, or its queue is full: as if the frame were lost on the link
-            self.counters["frames_not_sent"] += 1
-        else:
+        for _ in range(2):  # that the interface was down before is told once, by an error that means nothing any more
+            try:
+                self._socket.send(frame)
+            except OSError:
+                continue
             self.counters["frames_sent"] += 1
+            return
+        self.counters["frames_not_sent"] += 1  # it is down or has gone, or its queue is full: as if lost on the link
