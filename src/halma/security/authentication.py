@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The authentication option of Mobile IPv6: RFC 4285 section 5.1 (MN-HA), over messages as they are on the wire.
+
+A `Guardian` is what the runner plugs in: it says how a message that came was protected, and protects one that goes. Another
+one may do the same with ESP (RFC 4877).
+
+Always holds: an authenticator is compared in constant time; no method gives a key away, nor does any text made of one.
+"""
+
+from __future__ import annotations
+
+import hmac
+import struct
+from collections.abc import Iterable
+from typing import Literal, Protocol
+
+from halma.engine.api import UNPROTECTED, Association, Assurance, Protection
+from halma.wire import Message, encode
+from halma.wire.checksum import checksum
+from halma.wire.messages import BindingAcknowledgement, BindingUpdate
+from halma.wire.numbers import AuthenticationSubtype, BindingAcknowledgementFlag, BindingUpdateFlag, MobilityOption, NextHeader
+from halma.wire.options import MobileNodeIdentifier, MobilityMessageAuthentication
+
+Algorithm = Literal["hmac-sha1", "hmac-sha256"]
+MN_HA = int(AuthenticationSubtype.MN_HA)
+AUTHENTICATOR = 12
+"""Octets: the first 96 bits of the code (RFC 4285 section 5.1)."""
+OPTIONS = 12
+"""Where the options of a Binding Update or Acknowledgement begin."""
+BEFORE_DATA = 7
+"""Octets of the option before its authentication data: type, length, subtype, SPI."""
+CHECKSUM = 4
+"""Where the Checksum stands in a Mobility Header; it counts as zero (section 5.1)."""
+
+
+class Guardian(Protocol):
+    """What protects signalling."""
+
+    def judge(self, message: Message, data: bytes, care_of_address: bytes, home_address: bytes) -> Protection:
+        """How a message that came was protected; `data` is it as it came."""
+
+    def protect(
+        self,
+        message: Message,
+        pseudo: tuple[bytes, bytes],
+        care_of_address: bytes,
+        home_address: bytes,
+        association: Association,
+    ) -> bytes:
+        """A message as it goes, with its checksum over the `pseudo` header's source and destination."""
+
+
+class Key:
+    """A shared secret: 16 octets by RFC 4285, at least that many here. It shows itself to nobody."""
+
+    __slots__ = ("_algorithm", "_secret", "association", "spi")
+
+    def __init__(self, association: Association, spi: int, algorithm: Algorithm, secret: bytes) -> None:
+        self.association = association
+        self.spi = spi
+        self._algorithm = "sha1" if algorithm == "hmac-sha1" else "sha256"
+        self._secret = secret
+
+    def __repr__(self) -> str:
+        return f"Key(spi={self.spi})"
+
+    def code(self, care_of_address: bytes, home_address: bytes, covered: bytes) -> bytes:
+        """The authenticator of a Mobility Header up to and including the SPI, its checksum zero."""
+        return hmac.digest(self._secret, care_of_address + home_address + covered, self._algorithm)[:AUTHENTICATOR]
+
+
+class AuthenticationGuardian:
+    """Guards by the keys of RFC 4285. A key is found by its SPI together with the node's identifier where the message names
+    it, else with the home address or its prefix; each of these pairs belongs to one key. An SPI that only one key has needs no
+    more."""
+
+    def __init__(self, keys: Iterable[Key]) -> None:
+        self._by_handle: dict[int, Key] = {}
+        self._by_name: dict[tuple[int, bytes], Key] = {}
+        self._by_spi: dict[int, Key | None] = {}
+        for key in keys:
+            self._by_spi[key.spi] = key if key.spi not in self._by_spi else None
+            self._by_handle[key.association.handle] = key
+            for name in (key.association.identifier, key.association.home_address, key.association.home_prefix):
+                if name:
+                    self._by_name[key.spi, name] = key
+
+    def judge(self, message: Message, data: bytes, care_of_address: bytes, home_address: bytes) -> Protection:
+        """Section 5.1.1. Messages of other kinds carry no such option."""
+        if not _is_covered(message):
+            return UNPROTECTED
+        found = _find(data)
+        if found is None:
+            return UNPROTECTED
+        spi, end, authenticator = found
+        key = self._key(message, spi, home_address)
+        if key is None:
+            return Protection(Assurance.UNKNOWN)
+        expected = key.code(care_of_address, home_address, _without_checksum(data[:end]))
+        holds = hmac.compare_digest(expected, authenticator)
+        return Protection(Assurance.VALID if holds else Assurance.FAILED, key.association)
+
+    def protect(
+        self,
+        message: Message,
+        pseudo: tuple[bytes, bytes],
+        care_of_address: bytes,
+        home_address: bytes,
+        association: Association,
+    ) -> bytes:
+        """The message with its last option added: the MN-HA authentication option (section 5.1)."""
+        assert isinstance(message, (BindingUpdate, BindingAcknowledgement))
+        key = self._by_handle[association.handle]
+        option = MobilityMessageAuthentication(MN_HA, key.spi, bytes(AUTHENTICATOR))
+        data = bytearray(encode(_with_option(message, option), *pseudo))
+        found = _find(data)
+        assert found is not None
+        end = found[1]
+        data[end : end + AUTHENTICATOR] = key.code(care_of_address, home_address, _without_checksum(data[:end]))
+        data[CHECKSUM : CHECKSUM + 2] = b"\0\0"
+        struct.pack_into("!H", data, CHECKSUM, checksum(*pseudo, bytes(data), NextHeader.MOBILITY))
+        return bytes(data)
+
+    def _key(self, message: Message, spi: int, home_address: bytes) -> Key | None:
+        for option in message.options:  # type: ignore[union-attr]  # covered messages have options
+            if isinstance(option, MobileNodeIdentifier):
+                return self._by_name.get((spi, option.identifier))
+        exact = self._by_name.get((spi, home_address))
+        return exact or self._by_name.get((spi, home_address[:8] + bytes(8))) or self._by_spi.get(spi)
+
+
+def _is_covered(message: Message) -> bool:
+    """Binding Updates and Acknowledgements of mobile nodes; the proxy ones are protected otherwise (RFC 5213 section 4)."""
+    if isinstance(message, BindingUpdate):
+        return not message.flags & BindingUpdateFlag.PROXY
+    return isinstance(message, BindingAcknowledgement) and not message.flags & BindingAcknowledgementFlag.PROXY
+
+
+def _with_option(
+    message: BindingUpdate | BindingAcknowledgement, option: MobilityMessageAuthentication
+) -> BindingUpdate | BindingAcknowledgement:
+    options = (*message.options, option)
+    if isinstance(message, BindingUpdate):
+        return BindingUpdate(message.sequence, message.flags, message.lifetime, options)
+    return BindingAcknowledgement(message.status, message.flags, message.sequence, message.lifetime, options)
+
+
+def _find(data: bytes | bytearray) -> tuple[int, int, bytes] | None:
+    """The SPI of the MN-HA option, where its authentication data begins, and those; None when there is none, or when another
+    option follows it, which must not be (section 5.1). The message has been decoded, so its options are whole."""
+    offset, found = OPTIONS, None
+    while offset < len(data):
+        kind = data[offset]
+        if kind == MobilityOption.PAD1:
+            offset += 1
+            continue
+        length = data[offset + 1]
+        if kind == MobilityOption.MOBILITY_MESSAGE_AUTHENTICATION and length > BEFORE_DATA - 2 and data[offset + 2] == MN_HA:
+            begin = offset + BEFORE_DATA
+            found = (int.from_bytes(data[offset + 3 : begin], "big"), begin, bytes(data[begin : offset + 2 + length]))
+        elif kind != MobilityOption.PADN:
+            found = None
+        offset += 2 + length
+    return found
+
+
+def _without_checksum(data: bytes | bytearray) -> bytes:
+    return bytes(data[:CHECKSUM]) + b"\0\0" + bytes(data[CHECKSUM + 2 :])
