@@ -209,6 +209,11 @@ def profile(text: str) -> str:
             'profile[1].node: "*a" and "a*" of profile[0] can fit the same node, and neither is narrower',
         ),
         (
+            ANCHOR + POOL + profile("node='*@a'") + profile("node='a*a'"),
+            'profile[1].node: "a*a" and "*@a" of profile[0] can fit the same node, and neither is narrower',
+        ),
+        (ANCHOR + POOL + profile("node='*@a'") + profile("node='*@b'") + profile("node='x*'"), None),
+        (
             ANCHOR + POOL + profile("node='a'\nprefixes=['2001:db8:100::/56']"),
             'profile[0].prefixes[0]: "2001:db8:100::/56" is a /56; a home network prefix is a /64',
         ),
@@ -271,6 +276,14 @@ def test_a_mistake_is_named_by_its_path(write: Write, text: str, expected: str |
     (found,) = mistakes(write(text))
     assert found.startswith(expected)
     assert found.isprintable()
+
+
+def test_a_mistake_does_not_hide_another_of_a_longer_name(write: Write) -> None:
+    assert mistakes(write(ANCHOR + POOL + profile("node='a'\npool='x'\npool_of='y'"))) == [
+        "profile[0].pool_of: unknown key; known here: lifetime_seconds, may_request_prefix, node, pool, prefixes, "
+        "prefixes_per_session, proxy_mobility",
+        'profile[0].pool: there is no pool "x"; the pools are "main"',
+    ]
 
 
 @pytest.mark.rfc("5213#9.3-7")

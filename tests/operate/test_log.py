@@ -148,6 +148,15 @@ def test_the_least_heard_of_peers_are_forgotten_first(clock: Clock, output: Outp
     assert (bytes(16), "malformed") not in log._told
 
 
+def test_a_peer_that_is_heard_of_again_is_not_forgotten_first(clock: Clock, output: Output) -> None:
+    log = Log(output.write, Style.JOURNAL, clock=clock)
+    for number in [*range(KNOWN), 0, KNOWN]:
+        clock.monotonic += 1.0
+        log.report(Report(Severity.WARNING, "malformed", "bad", number.to_bytes(16, "big")))
+    assert (bytes(16), "malformed") in log._told
+    assert ((1).to_bytes(16, "big"), "malformed") not in log._told
+
+
 def test_what_happens_to_nodes_is_kept_however_often(clock: Clock, output: Output) -> None:
     log = Log(output.write, Style.JOURNAL, clock=clock)
     for number in range(50):

@@ -7,7 +7,7 @@ import fnmatch
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from halma.policy.patterns import PatternTable, fits, overlap
@@ -17,6 +17,8 @@ IDENTIFIERS = st.lists(st.sampled_from([b"a", b"b", b"@"]), max_size=9).map(b"".
 
 
 @given(PATTERNS, IDENTIFIERS)
+@example(b"a*a", b"a")
+@example(b"a*b*a", b"aba")
 def test_a_pattern_fits_as_a_shell_would_say(pattern: bytes, identifier: bytes) -> None:
     assert fits(pattern, identifier) == fnmatch.fnmatchcase(identifier.decode(), pattern.decode())
 
@@ -62,6 +64,12 @@ def test_patterns_that_can_meet_are_known_to_overlap() -> None:
 
 def test_a_name_without_a_realm_is_not_in_the_realm_of_that_name() -> None:
     assert PatternTable([(b"*@example.org", 1)]).find(b"example.org") is None
+    assert PatternTable([(b"*@example.org", 1), (b"a*", 2)]).find(b"example.org") is None
+
+
+def test_of_equally_narrow_patterns_the_realm_counts_else_the_first() -> None:
+    assert PatternTable([(b"*ab", 1), (b"a*b", 2), (b"*@a", 3), (b"a*a", 4)]).find(b"ab") == 1
+    assert PatternTable([(b"a*a", 1), (b"*@a", 2)]).find(b"a@a") == 2
 
 
 def test_of_equal_patterns_the_first_counts() -> None:

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from halma.daemon.configuration_reader import READ, WHY, Reader
-from halma.policy.patterns import WILDCARD, narrowness, overlap
+from halma.policy.patterns import WILDCARD, is_realm, narrowness, overlap
 from halma.text import Prefix, read_address, read_identifier, read_link_layer_address, read_prefix, show_identifier
 
 HNP_LENGTH = 64
@@ -177,9 +177,12 @@ class RevocationTable(msgspec.Struct, frozen=True, kw_only=True):
 
 def check_patterns(profiles: Sequence[Any], reader: Reader) -> None:
     """No two patterns may fit the same node without one of them being the narrower. Each profile has a `node`."""
-    patterns = [profile for profile in profiles if WILDCARD in profile.node and not profile.node.startswith(b"*@")]
-    for later, profile in enumerate(patterns):
-        for other in patterns[:later]:
+    before: list[Any] = []
+    odd: list[Any] = []  # plain `*@realm` patterns do not meet one another, and there may be many
+    for profile in profiles:
+        if WILDCARD not in profile.node:
+            continue
+        for other in odd if is_realm(profile.node) else before:
             if (
                 profile.node != other.node
                 and narrowness(profile.node) == narrowness(other.node)
@@ -190,3 +193,6 @@ def check_patterns(profiles: Sequence[Any], reader: Reader) -> None:
                     f'"{show_identifier(profile.node)}" and "{show_identifier(other.node)}" of {reader.path_of(other)} can fit '
                     "the same node, and neither is narrower",
                 )
+        before.append(profile)
+        if not is_realm(profile.node):
+            odd.append(profile)

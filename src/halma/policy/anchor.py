@@ -33,9 +33,7 @@ class AnchorPolicy:
             if by_name.setdefault(peer.name, peer) != peer:
                 raise ValueError(f"two peers have the name {peer.name}")
         self._by_prefix = sorted(by_length.items())  # the smallest shift is the longest prefix
-        self._may_register = {
-            name: PatternTable((pattern, True) for pattern in peer.nodes) for name, peer in by_name.items()
-        }
+        self._may_register = {name: PatternTable((pattern, True) for pattern in peer.nodes) for name, peer in by_name.items()}
         self._profiles = PatternTable((profile.node, profile) for profile in profiles)
         self._exact_profiles = self._profiles.exact
         self._owners = {prefix: profile.node for profile in profiles for prefix in profile.prefixes}

@@ -5,8 +5,9 @@ In a pattern `*` stands for any bytes, none included; every other byte stands fo
 byte, case included, so that one node never has two spellings and with them two entitlements.
 
 Always holds: of the patterns that fit an identifier the narrowest wins: the exact one, else the one with the most bytes
-besides `*`, else the first. An exact name or a plain `*@realm` costs two dictionary lookups at most, however many there are;
-what other patterns gave is remembered for the last identifiers only, so strangers' names cannot fill the memory.
+besides `*`; of equally narrow ones a plain `*@realm`, else the first. An exact name or a plain `*@realm` costs two dictionary
+lookups at most, however many there are; what other patterns gave is remembered for the last identifiers only, so strangers'
+names cannot fill the memory.
 """
 
 from __future__ import annotations
@@ -45,6 +46,11 @@ def narrowness(pattern: bytes) -> int:
     return len(pattern) - pattern.count(WILDCARD)
 
 
+def is_realm(pattern: bytes) -> bool:
+    """Whether the pattern is a plain `*@realm`."""
+    return pattern.startswith(b"*@") and WILDCARD not in pattern[2:] and b"@" not in pattern[2:]
+
+
 def overlap(one: bytes, other: bytes) -> bool:
     """Whether some identifier is named by both patterns. Costs the product of their lengths."""
     reach = [True] + [False] * len(other)
@@ -76,7 +82,7 @@ class PatternTable(Generic[T]):
         for pattern, value in entries:
             if WILDCARD not in pattern:
                 self.exact.setdefault(pattern, value)
-            elif pattern.startswith(b"*@") and WILDCARD not in pattern[2:] and b"@" not in pattern[2:]:
+            elif is_realm(pattern):
                 self._realms.setdefault(pattern[2:], value)
             else:
                 self._others.append((pattern, value))
