@@ -57,6 +57,9 @@ for module in tun ipv6; do
 done
 
 ip link set lo up
-chroot $root /bin/sh "$shared/command"
-echo $? >"$root$shared/exit-code"
+# Through a pipe, since the console looks like a terminal and the command's output is for a file.
+{
+    chroot $root /bin/sh "$shared/command"
+    echo $? >"$root$shared/exit-code"
+} 2>&1 | cat
 power_off
