@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mobility Headers behind extension headers: Binding Updates with a Home Address option, and what comes to a mobile node by a
+type 2 routing header (RFC 6275 sections 6.3 and 6.4).
+
+A kernel without Mobile IPv6 answers such packets with Parameter Problem, one with it takes part itself. So they are heard on
+a packet socket, ahead of the stack, and sent whole; the data plane keeps them from the stack (`forwarding`).
+
+Always holds: only packets for our addresses, with a destination options or routing header right behind the IPv6 header, reach
+this process; nothing that is heard here is also heard on the Mobility Header socket.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import socket
+import struct
+from collections.abc import Iterable, Sequence
+
+from halma.netio.batch import SendBatch
+from halma.wire.numbers import NextHeader
+
+ETH_P_IPV6 = 0x86DD
+SO_ATTACH_FILTER, SO_RCVBUFFORCE = 26, 33
+RECEIVE_BUFFER = 1 << 24
+LONGEST = 4096
+"""Octets of a packet that are read: a Mobility Header has at most 2048."""
+BURST = 64
+"""Packets that are taken before the event loop has its turn."""
+
+_LD_WORD, _LD_BYTE = 0x20, 0x30
+_JUMP_EQUAL, _RETURN = 0x15, 0x06
+_PACKET_TYPE = 0xFFFFF000 + 4
+"""SKF_AD_OFF + SKF_AD_PKTTYPE: whom the frame was for; 0 is us."""
+_NEXT_HEADER, _DESTINATION = 6, 24
+_FIRST = (NextHeader.DESTINATION_OPTIONS, NextHeader.ROUTING)
+
+
+def packet_filter(addresses: Sequence[bytes]) -> list[tuple[int, int, int, int]]:
+    """The classic BPF program: (code, jump when true, jump when false, operand) each. Takes a packet that was sent to this
+    machine, begins with one of the two extension headers, and is for one of `addresses`."""
+    steps: list[tuple[int, int, int, int]] = [
+        (_LD_BYTE, 0, 0, _PACKET_TYPE),
+        (_JUMP_EQUAL, 1, 0, 0),
+        (_RETURN, 0, 0, 0),
+        (_LD_BYTE, 0, 0, _NEXT_HEADER),
+        (_JUMP_EQUAL, 2, 0, _FIRST[0]),
+        (_JUMP_EQUAL, 1, 0, _FIRST[1]),
+        (_RETURN, 0, 0, 0),
+    ]
+    for address in addresses:
+        words = struct.unpack("!4I", address)
+        for i, word in enumerate(words):
+            steps.append((_LD_WORD, 0, 0, _DESTINATION + 4 * i))
+            steps.append((_JUMP_EQUAL, 0, 2 * (len(words) - i) - 1, word))
+        steps.append((_RETURN, 0, 0, LONGEST))
+    steps.append((_RETURN, 0, 0, 0))
+    return steps
+
+
+class SignallingSocket:
+    """IPv6 packets with extension headers in and out. Raises OSError when it cannot be opened (CAP_NET_RAW)."""
+
+    def __init__(self, addresses: Iterable[bytes]) -> None:
+        kind = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
+        self._packets = socket.socket(socket.AF_PACKET, kind, socket.htons(ETH_P_IPV6))
+        self._raw = socket.socket(socket.AF_INET6, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.IPPROTO_RAW)
+        self._send = SendBatch()
+        try:
+            self._packets.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
+        except PermissionError:
+            self._packets.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        self.listen_for(tuple(addresses))
+        while self.receive():  # what came in before the filter was there
+            pass
+
+    def fileno(self) -> int:
+        """The descriptor, for the event loop."""
+        return self._packets.fileno()
+
+    def listen_for(self, addresses: Sequence[bytes]) -> None:
+        """Our addresses are these from now on (a mobile node's care-of address comes and goes)."""
+        steps = packet_filter(addresses)
+        program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in steps))
+        self._packets.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", len(steps), ctypes.addressof(program)))
+
+    def receive(self) -> list[bytes]:
+        """The packets that wait, from the IPv6 header on, `BURST` at the most. Never blocks; raises OSError."""
+        packets = []
+        for _ in range(BURST):
+            try:
+                packets.append(self._packets.recv(LONGEST))
+            except BlockingIOError:
+                break
+        return packets
+
+    def send(self, packets: Sequence[tuple[bytes, bytes, bytes]]) -> list[tuple[int, int]]:
+        """Send (source, destination, whole packet) each. Gives (index, errno) of those that were refused."""
+        return self._send.send(self._raw.fileno(), packets)
+
+    def close(self) -> None:
+        """Give the sockets back."""
+        self._packets.close()
+        self._raw.close()
