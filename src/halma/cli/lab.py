@@ -120,9 +120,7 @@ def run_command(
         _need_root()
         verdicts = []
         for one in chosen:
-            with contextlib.ExitStack() as stack:
-                records = places.get(one.name) or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="halma-lab-")))
-                verdicts.append(_play(one, records, keep=out is not None, ladder=ladder and not as_json))
+            verdicts.append(_play(one, places.get(one.name), ladder=ladder and not as_json))
             if not as_json:
                 _show(verdicts[-1], verbose)
     if as_json:
@@ -160,10 +158,10 @@ def _progress(name: str) -> Iterator[Callable[[str], None]]:
         yield lambda words: status.update(f"{name}: {words}")
 
 
-def _play(one: Play, records: Path, *, keep: bool, ladder: bool) -> Verdict:
+def _play(one: Play, records: Path | None, *, ladder: bool) -> Verdict:
     with _progress(one.name) as progress:
         verdict, evidence = run_play(one, records, progress)
-        if keep:
+        if records is not None:
             progress("writing the report")
             _write(one, verdict, evidence, records)
     if ladder:

@@ -108,6 +108,7 @@ class Evidence:
         self.events: list[dict[str, Any]] = []
         if (records / "events.jsonl").exists():
             self.events = [json.loads(line) for line in (records / "events.jsonl").read_text().splitlines()]
+        self._results = {path.stem: json.loads(path.read_text()) for path in (records / "traffic").glob("*.json")}
         self.owners = topology.owners() | {
             IPv6Address(address).packed: node for node, address in self.journal["addresses"].items()
         }
@@ -249,8 +250,7 @@ class Evidence:
 
     def results(self, node: str) -> dict[str, Any]:
         """What the traffic of a node counted."""
-        path = self.records / "traffic" / f"{node}.json"
-        return json.loads(path.read_text()) if path.exists() else {}
+        return dict(self._results.get(node, {}))
 
     def movements(self, host: str) -> list[dict[str, Any]]:
         """When the lab moved a host, from where, to where."""

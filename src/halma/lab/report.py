@@ -33,6 +33,7 @@ p { max-width: 46rem; } .faint { color: #5b6875; }
 table { border-collapse: collapse; width: 100%; } th, td { text-align: left; padding: .25rem .5rem; vertical-align: top;
   border-bottom: 1px solid #e3e8ee; } th { font-weight: 600; white-space: nowrap; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+th.number { text-align: right; } td.rule { white-space: nowrap; }
 td.mark { font-weight: 700; white-space: nowrap; } td.mark.yes { background: none; color: #2e7d32; }
 td.mark.no { background: none; color: #c62828; } td.detail { overflow-wrap: anywhere; color: #5b6875; }
 .scroll { overflow-x: auto; }
@@ -118,7 +119,7 @@ def _handovers(handovers: Sequence[Handover]) -> str:
             + "".join(f'<td class="number">{escape(number)}</td>' for number in numbers)
             + "</tr>"
         )
-    head = "".join(f"<th>{name}</th>" for name in heads)
+    head = "".join(f'<th class="{"number" if index > 2 else ""}">{name}</th>' for index, name in enumerate(heads))
     return (
         f'<div class="scroll"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
         '<p class="faint">A gap is the time from link-up, when the kernel of the host says that it has its carrier again (or '
@@ -136,8 +137,8 @@ def _checks(checks: Sequence[Check]) -> str:
     for check in checks:
         mark = ("yes", "\u2713") if check.passed else ("no", "\u2717 failed")
         rows.append(
-            f'<tr><td class="mark {mark[0]}">{mark[1]}</td><td>{escape(check.requirement)}</td><td>{escape(check.name)}</td>'
-            f'<td class="detail">{escape(check.detail)}</td></tr>'
+            f'<tr><td class="mark {mark[0]}">{mark[1]}</td><td class="rule">{escape(check.requirement)}</td>'
+            f'<td>{escape(check.name)}</td><td class="detail">{escape(check.detail)}</td></tr>'
         )
     return f'<table class="checks"><tr><th></th><th>rule</th><th>check</th><th>what was seen</th></tr>{"".join(rows)}</table>'
 

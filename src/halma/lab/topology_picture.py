@@ -7,12 +7,15 @@ number of the movement.
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from halma.lab.picture import FAINT, INK, PALETTE, Picture
 from halma.lab.topology import Kind, Node, Topology
 
-_COLUMN, _ROW = 250.0, 92.0
+_NARROWEST, _ROW = 190.0, 92.0
+_BESIDE = 14.0
+"""Between two nodes that stand side by side."""
 _SIDE = 110.0
 _FILLS = {
     Kind.HOST: "#f3f7ee",
@@ -27,9 +30,10 @@ def draw(topology: Topology, movements: list[dict[str, Any]], addresses: dict[st
     """The network with the movements that took place in it."""
     columns = max(node.place[0] for node in topology.nodes)
     rows = max(node.place[1] for node in topology.nodes)
-    width = 2 * _SIDE + columns * _COLUMN
+    column = _column_width(topology, addresses)
+    width = 2 * _SIDE + columns * column
     picture = Picture(width, rows * _ROW + 84, "The network")
-    where = {node.name: (_SIDE + node.place[0] * _COLUMN, 36 + node.place[1] * _ROW) for node in topology.nodes}
+    where = {node.name: (_SIDE + node.place[0] * column, 36 + node.place[1] * _ROW) for node in topology.nodes}
     for link in topology.links:
         (x1, y1), (x2, y2) = (where[end.node] for end in link.ends)
         picture.line(x1, y1, x2, y2, INK, 1.6)
@@ -57,12 +61,32 @@ def draw(topology: Topology, movements: list[dict[str, Any]], addresses: dict[st
     return str(picture)
 
 
+def _address(topology: Topology, node: Node, addresses: dict[str, str]) -> str:
+    """The address that is written on a node."""
+    declared = (str(end.addresses[0].ip) for _, end in topology.ends_of(node.name) if end.addresses)
+    return addresses.get(node.name) or next(declared, "")
+
+
+def _size(address: str) -> float:
+    """How wide a node is with that address on it."""
+    return max(96.0, 6.2 * len(address) + 14)
+
+
+def _column_width(topology: Topology, addresses: dict[str, str]) -> float:
+    """How wide columns must be for no two nodes of a row to touch."""
+    width = _NARROWEST
+    for row in {node.place[1] for node in topology.nodes}:
+        beside = sorted((node for node in topology.nodes if node.place[1] == row), key=lambda node: node.place[0])
+        for left, right in itertools.pairwise(beside):
+            need = (_size(_address(topology, left, addresses)) + _size(_address(topology, right, addresses))) / 2 + _BESIDE
+            width = max(width, need / max(0.1, right.place[0] - left.place[0]))
+    return width
+
+
 def _node(picture: Picture, topology: Topology, node: Node, place: tuple[float, float], addresses: dict[str, str]) -> None:
     x, y = place
-    address = addresses.get(node.name) or next(
-        (str(end.addresses[0].ip) for _, end in topology.ends_of(node.name) if end.addresses), ""
-    )
-    size = max(96.0, 6.2 * len(address) + 14)
+    address = _address(topology, node, addresses)
+    size = _size(address)
     picture.box(x - size / 2, y - 21, size, 42, _FILLS[node.kind], INK, 5)
     picture.text(x, y - 3, node.title, 13, INK, "middle", bold=True)
     picture.text(x, y + 13, address, 10, INK, "middle")

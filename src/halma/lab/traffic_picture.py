@@ -14,7 +14,7 @@ from halma.lab.picture import FAINT, HAIR, INK, PALETTE, RED, Picture
 from halma.lab.topology import Kind
 from halma.lab.verdict import Handover
 
-_LEFT, _RIGHT, _WIDTH = 150.0, 20.0, 960.0
+_LEFT, _RIGHT, _WIDTH = 150.0, 34.0, 990.0
 _LANE = 26.0
 _JOIN = 0.05
 """Seconds between two probes up to which they are drawn as one stripe; more is a gap."""

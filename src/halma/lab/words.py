@@ -76,5 +76,5 @@ def particulars(message: Message | Icmpv6Message | None) -> str:
         elif isinstance(option, HomeNetworkPrefix):
             told.append(f"{IPv6Address(option.prefix)}/{option.prefix_length}")
         elif isinstance(option, HandoffIndicator):
-            told.append(f"handoff {name_of(numbers.HandoffIndicatorValue, option.indicator)}")
+            told.append(f"handoff {name_of(numbers.HandoffIndicatorValue, option.indicator).lower().replace('_', ' ')}")
     return ", ".join(told)

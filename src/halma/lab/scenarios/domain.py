@@ -73,16 +73,16 @@ def proxy_domain(hosts: int, conditions: Conditions, gateways: int = 3) -> Topol
     ]
     links = [
         Link(
-            "outside",
-            End("cn", "eth0", (IPv6Interface("2001:db8:cc::2/64"),)),
-            End("lma", "inet0", (IPv6Interface("2001:db8:cc::1/64"),)),
-            Zone.OUTSIDE,
-        ),
-        Link(
             "core-lma",
             End("core", "lma0", (IPv6Interface("2001:db8:1::ff/64"),)),
             End("lma", "core0", (IPv6Interface(f"{ANCHOR_ADDRESS}/64"),)),
             Zone.CORE,
+        ),
+        Link(
+            "outside",
+            End("cn", "eth0", (IPv6Interface("2001:db8:cc::2/64"),)),
+            End("lma", "inet0", (IPv6Interface("2001:db8:cc::1/64"),)),
+            Zone.OUTSIDE,
         ),
     ]
     for number in range(1, gateways + 1):
