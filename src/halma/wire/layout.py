@@ -154,14 +154,13 @@ def _parse_bits(made: Layout, words: list[str], remaining: list[str]) -> None:
 
 
 def construct(names: list[str]) -> str:
-    """Code that makes the instance `v`: slot setters cost less than a call of the constructor."""
-    return "    v = new(cls)\n" + "".join(f"    store_{name}(v, {name})\n" for name in names)
+    """Code that makes the instance `v`."""
+    return f"    v = cls({', '.join(names)})\n"
 
 
-def compile_function(source: str, cls: type[Any], names: list[str], **more: Any) -> Any:
+def compile_function(source: str, cls: type[Any], **more: Any) -> Any:
     """The function `generated` that `source` defines, with the names that generated code uses in its scope."""
-    scope: dict[str, Any] = {f"store_{name}": cls.__dict__[name].__set__ for name in names}
-    scope |= {reason.name: reason for reason in DecodeReason}
-    scope |= {"DecodeError": DecodeError, "EncodeError": EncodeError, "new": object.__new__, "cls": cls, **more}
+    scope: dict[str, Any] = {reason.name: reason for reason in DecodeReason}
+    scope |= {"DecodeError": DecodeError, "EncodeError": EncodeError, "cls": cls, **more}
     exec(source, scope)
     return scope["generated"]

@@ -47,11 +47,11 @@ class MobilitySpace:
         if made.targets:
             source += f"    {', '.join(made.targets)}, = unpack(b)\n"
         source += made.unpacking + f"    {names[-1]} = decode_options(b, {size}, end)\n" + construct(names) + "    return v\n"
-        self._register(declaration, compile_function(source, cls, names, **scope))
+        self._register(declaration, compile_function(source, cls, **scope))
         constants = [str(number), "0"] + ([] if subtype is None else [str(subtype)])
         packed = ", ".join(["59", f"({size - 8} + len(tail)) // 8", *constants, *made.packing])
         source = f"def generated(v):\n{made.checking}    tail = encode_options(v.{names[-1]}, {size})\n"
-        self.encoders[cls] = compile_function(source + f"    return pack({packed}) + tail\n", cls, names, **scope)
+        self.encoders[cls] = compile_function(source + f"    return pack({packed}) + tail\n", cls, **scope)
         self.declarations.append(declaration)
 
     def _register(self, declaration: Declaration, decoder: Callable[[bytes, int], Any]) -> None:
@@ -126,11 +126,11 @@ class IcmpSpace:
         else:
             raise TypeError(f"{cls.__name__} must end in options or in a rest")
         source += made.unpacking + construct(names) + "    return v\n"
-        self.decoders[number] = compile_function(source, cls, names, **scope)
+        self.decoders[number] = compile_function(source, cls, **scope)
         tail = f"encode_options(v.options, {size})" if with_options else f"v.{made.tail}"
         packed = ", ".join([str(number), "v.code" if with_code else "0", "0", *made.packing])
         source = f"def generated(v):\n{made.checking}    return pack({packed}) + {tail}\n"
-        self.encoders[cls] = compile_function(source, cls, names, **scope)
+        self.encoders[cls] = compile_function(source, cls, **scope)
         self.declarations.append(declaration)
 
 

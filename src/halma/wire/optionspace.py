@@ -85,8 +85,8 @@ class OptionSpace:
         }
         if check is None and _is_lone_octet(made):
             scope["VALUES"] = tuple(map(cls, range(256)))
-        self._decoders[number] = compile_function(self._decode_source(made, names, inner, check), cls, names, **scope)
-        self._encoders[cls] = compile_function(self._encode_source(made, declaration, inner, check), cls, names, **scope)
+        self._decoders[number] = compile_function(self._decode_source(made, names, inner, check), cls, **scope)
+        self._encoders[cls] = compile_function(self._encode_source(made, declaration, inner, check), cls, **scope)
         self.declarations[number] = declaration
 
     def _make_decode(self) -> Callable[[bytes, int, int], tuple[Option, ...]]:
