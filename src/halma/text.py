@@ -10,6 +10,7 @@ Always holds: what `show_...` gives is printable ASCII on one line with a bounde
 from __future__ import annotations
 
 import re
+import struct
 from ipaddress import AddressValueError, IPv6Address
 from typing import NamedTuple
 
@@ -17,6 +18,8 @@ LONGEST_IDENTIFIER = 64
 """Characters of a node identifier that are shown; the rest is cut, with `...` in its place."""
 
 _LINK_LAYER = re.compile(r"[0-9a-fA-F]{1,2}(?:[:-][0-9a-fA-F]{1,2}){5}(?:(?:[:-][0-9a-fA-F]{1,2}){2})?")
+_WORDS = struct.Struct("!8H")
+_ZERO_RUNS = tuple(":0" * count + ":" for count in range(8, 1, -1))
 _PLAIN = re.compile(rb"[!#-&(-\[\]-~]*")
 
 
@@ -86,13 +89,23 @@ def read_identifier(text: str) -> bytes:
 
 
 def show_address(address: bytes) -> str:
-    """An address in the form of RFC 5952. An empty value shows as `-`."""
-    return IPv6Address(address).compressed if address else "-"
+    """An address in the form of RFC 5952 section 4. An empty value shows as `-`. Raises struct.error unless there are 16 bytes.
+
+    Ten times as fast as `IPv6Address`, since a million bindings may have to be shown."""
+    if not address:
+        return "-"
+    text = ":{:x}:{:x}:{:x}:{:x}:{:x}:{:x}:{:x}:{:x}:".format(*_WORDS.unpack(address))
+    if ":0:0:" in text:
+        for run in _ZERO_RUNS:  # the longest, and of equal ones the first
+            at = text.find(run)
+            if at >= 0:
+                return f"{text[1:at]}::{text[at + len(run) : -1]}"
+    return text[1:-1]
 
 
 def show_prefix(address: bytes, length: int) -> str:
     """A prefix such as `2001:db8::/64`."""
-    return f"{IPv6Address(address).compressed}/{length}"
+    return f"{show_address(address)}/{length}"
 
 
 def show_link_layer_address(address: bytes) -> str:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv6Address
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +27,12 @@ from halma.text import (
 @given(st.binary(min_size=16, max_size=16))
 def test_an_address_comes_back(address: bytes) -> None:
     assert read_address(show_address(address)) == address
+
+
+@given(st.lists(st.sampled_from([0, 0, 0, 1, 0xDB8, 0xFFFF]), min_size=8, max_size=8))
+def test_an_address_is_written_as_everybody_writes_it(words: list[int]) -> None:
+    address = b"".join(word.to_bytes(2, "big") for word in words)
+    assert show_address(address) == IPv6Address(address).compressed
 
 
 @given(st.binary(min_size=16, max_size=16), st.integers(0, 128))

@@ -34,6 +34,10 @@ def _text(key: str, value: object) -> object:
         if key in _LINK_LAYER or len(value) not in (0, 16):
             return show_link_layer_address(value) if any(value) else ""
         return show_address(value) if value else ""
+    if isinstance(value, float):
+        return round(value, 3)
+    if isinstance(value, str):
+        return value
     if key == "access_technology" and isinstance(value, int):
         return name_of(AccessTechnology, value)
     if isinstance(value, Enum):
@@ -44,8 +48,6 @@ def _text(key: str, value: object) -> object:
         return [_text(key, one) for one in value]
     if isinstance(value, Mapping):
         return to_text(value)
-    if isinstance(value, float):
-        return round(value, 3)
     return value
 
 

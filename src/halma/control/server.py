@@ -34,8 +34,8 @@ import msgspec
 from halma.control.rows import Row, to_text, wanted
 from halma.control.schema import LONGEST_REQUEST, ControlError, Reply, Request, Show, decode_request
 
-PIECE = 200
-"""Rows a line; the loop turns between two lines."""
+PIECE = 50
+"""Rows a line: about a millisecond's work. The loop turns between two lines."""
 PATIENCE_SECONDS = 10.0
 """How long a client may leave an answer unread."""
 MOST_CLIENTS = 32
