@@ -17,6 +17,7 @@ from halma.engine.anchor_settings import PoolSettings
 from halma.engine.policy import Policy, Profile
 from halma.engine.prefix_pool import PrefixPool
 from halma.engine.proxy_binding_cache import SESSION_PREFIX_LENGTH, prefix_key
+from halma.engine.proxy_request import UNSPECIFIED
 from halma.wire.numbers import Status
 from halma.wire.options import HomeNetworkPrefix
 
@@ -69,7 +70,7 @@ class PrefixAssignment:
         taken: list[bytes] = []
         choose = False
         for option in asked:
-            if any(option.prefix):
+            if option.prefix != UNSPECIFIED:
                 if not self._may_have(option, profile, identifier) or prefix_key(option) in taken:
                     self._give_back(taken)
                     return Status.NOT_AUTHORIZED_FOR_HOME_NETWORK_PREFIX

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from halma.engine.api import Tunnel
-from halma.engine.proxy_request import ProxyRequest
+from halma.engine.proxy_request import UNSPECIFIED, ProxyRequest
 from halma.value import value
 from halma.wire.numbers import HandoffIndicatorValue, Status
 from halma.wire.options import HomeNetworkPrefix
@@ -100,9 +100,13 @@ BETWEEN_GATEWAYS = int(HandoffIndicatorValue.BETWEEN_GATEWAYS)
 UNKNOWN = int(HandoffIndicatorValue.UNKNOWN)
 
 
+_HOST_BITS = bytes(8)
+_UPDATE = Verdict.UPDATE  # a member of an Enum costs more to look up than a global
+
+
 def prefix_key(option: HomeNetworkPrefix) -> bytes:
     """The prefix as bindings are keyed by it: the /64 of the option, host bits zero."""
-    return option.prefix[:8] + bytes(8)
+    return option.prefix[:8] + _HOST_BITS
 
 
 class ProxyBindingCache:
@@ -153,7 +157,7 @@ class ProxyBindingCache:
 
     def find(self, request: ProxyRequest, identifier: bytes) -> Found:
         """The existence test of section 5.4.1. The request has its mandatory options."""
-        nonzero = [option for option in request.prefixes if any(option.prefix)]
+        nonzero = [option for option in request.prefixes if option.prefix != UNSPECIFIED]
         if nonzero:
             return self._find_by_prefix(request, identifier, nonzero)
         node = self._nodes.get(identifier)
@@ -187,11 +191,13 @@ class ProxyBindingCache:
             unknown = binding.link_layer_identifier == NO_LINK_LAYER_IDENTIFIER
             matches = same_technology and unknown and indicator == BETWEEN_GATEWAYS
         if matches or indicator == BETWEEN_INTERFACES or (same_technology and request.care_of_address == binding.tunnel.remote):
-            return Found(Verdict.UPDATE, binding)
+            return Found(_UPDATE, binding)
         return CREATE
 
     @staticmethod
     def _same_prefixes(asked: tuple[HomeNetworkPrefix, ...], held: tuple[HomeNetworkPrefix, ...]) -> bool:
+        if len(asked) == 1 == len(held):  # nearly always, and much cheaper
+            return asked[0].prefix_length == SESSION_PREFIX_LENGTH and asked[0].prefix[:8] == held[0].prefix[:8]
         if len(asked) != len(held):
             return False
         if any(option.prefix_length != SESSION_PREFIX_LENGTH for option in asked):
@@ -204,7 +210,7 @@ class ProxyBindingCache:
         technology = request.access_technology.technology
         for binding in node.sessions:
             if binding.link_layer_identifier == link_layer_address and binding.access_technology == technology:
-                return Found(Verdict.UPDATE, binding)
+                return Found(_UPDATE, binding)
         indicator = request.handoff_indicator.indicator
         if len(node.sessions) == 1:
             if indicator == BETWEEN_INTERFACES:

@@ -10,6 +10,8 @@ Timestamp or a Link-local Address option only where the request had one.
 
 from __future__ import annotations
 
+from typing import Any
+
 from halma.engine.api import Send
 from halma.value import value
 from halma.wire.messages import BindingAcknowledgement, BindingUpdate
@@ -35,6 +37,18 @@ NO_IDENTIFIER = MobileNodeIdentifier(1, b"")
 NO_HANDOFF_INDICATOR = HandoffIndicator(0)
 NO_ACCESS_TECHNOLOGY = AccessTechnologyType(0)
 NO_PREFIX = (HomeNetworkPrefix(0, UNSPECIFIED),)
+ACCEPTED = int(Status.ACCEPTED)
+ONCE = frozenset(
+    (
+        MobileNodeIdentifier,
+        HandoffIndicator,
+        AccessTechnologyType,
+        MobileNodeLinkLayerIdentifier,
+        Timestamp,
+        LinkLocalAddress,
+    )
+)
+"""The options of which section 8.1 allows one each."""
 
 
 class ProxyRequest:
@@ -65,41 +79,26 @@ class ProxyRequest:
         self.arrival = arrival
         self.source = source
         self.destination = destination
-        self.care_of_address = source
         self.sequence = message.sequence
         self.lifetime = message.lifetime
+        options = message.options
+        by_class: dict[type[Option], Any] = {option.__class__: option for option in options}
+        find = by_class.get
+        self.identifier: MobileNodeIdentifier | None = find(MobileNodeIdentifier)
+        self.handoff_indicator: HandoffIndicator | None = find(HandoffIndicator)
+        self.access_technology: AccessTechnologyType | None = find(AccessTechnologyType)
+        self.link_layer_identifier: MobileNodeLinkLayerIdentifier | None = find(MobileNodeLinkLayerIdentifier)
+        self.link_local_address: LinkLocalAddress | None = find(LinkLocalAddress)
+        self.timestamp: Timestamp | None = find(Timestamp)
+        alternate: AlternateCareOfAddress | None = find(AlternateCareOfAddress)
+        self.care_of_address = source if alternate is None else alternate.address
+        prefix: HomeNetworkPrefix | None = find(HomeNetworkPrefix)
+        self.prefixes: tuple[HomeNetworkPrefix, ...] = () if prefix is None else (prefix,)
         self.duplicate = False
-        self.identifier: MobileNodeIdentifier | None = None
-        self.handoff_indicator: HandoffIndicator | None = None
-        self.access_technology: AccessTechnologyType | None = None
-        self.link_layer_identifier: MobileNodeLinkLayerIdentifier | None = None
-        self.link_local_address: LinkLocalAddress | None = None
-        self.timestamp: Timestamp | None = None
-        prefixes: list[HomeNetworkPrefix] = []
-        for option in message.options:
-            if isinstance(option, HomeNetworkPrefix):
-                prefixes.append(option)
-            elif isinstance(option, MobileNodeIdentifier):
-                self.duplicate |= self.identifier is not None
-                self.identifier = option
-            elif isinstance(option, HandoffIndicator):
-                self.duplicate |= self.handoff_indicator is not None
-                self.handoff_indicator = option
-            elif isinstance(option, AccessTechnologyType):
-                self.duplicate |= self.access_technology is not None
-                self.access_technology = option
-            elif isinstance(option, MobileNodeLinkLayerIdentifier):
-                self.duplicate |= self.link_layer_identifier is not None
-                self.link_layer_identifier = option
-            elif isinstance(option, Timestamp):
-                self.duplicate |= self.timestamp is not None
-                self.timestamp = option
-            elif isinstance(option, LinkLocalAddress):
-                self.duplicate |= self.link_local_address is not None
-                self.link_local_address = option
-            elif isinstance(option, AlternateCareOfAddress):
-                self.care_of_address = option.address
-        self.prefixes = tuple(prefixes)
+        if len(by_class) != len(options):  # there are several of a kind
+            self.prefixes = tuple(option for option in options if isinstance(option, HomeNetworkPrefix))
+            once = [option.__class__ for option in options if option.__class__ in ONCE]
+            self.duplicate = len(once) != len(set(once))
 
     def link_layer_address(self) -> bytes | None:
         """What sessions are told apart by (section 5.4.1.2): None without the option, and also where it says nothing, for the
@@ -120,9 +119,7 @@ class Acceptance:
 
 def accept(request: ProxyRequest, granted: Acceptance) -> Send:
     """The acknowledgement with status 0 (section 5.3.6)."""
-    return _acknowledge(
-        request, Status.ACCEPTED, request.sequence, granted.lifetime, granted.prefixes, request.timestamp, granted
-    )
+    return _acknowledge(request, ACCEPTED, request.sequence, granted.lifetime, granted.prefixes, request.timestamp, granted)
 
 
 def refuse(request: ProxyRequest, status: int, timestamp: Timestamp | None, sequence: int | None = None) -> Send:
@@ -144,9 +141,12 @@ def _acknowledge(
     timestamp: Timestamp | None,
     granted: Acceptance | None,
 ) -> Send:
-    options: list[Option] = [request.identifier or NO_IDENTIFIER, *prefixes]
-    options.append(request.handoff_indicator or NO_HANDOFF_INDICATOR)
-    options.append(request.access_technology or NO_ACCESS_TECHNOLOGY)
+    options: list[Option] = [
+        request.identifier or NO_IDENTIFIER,
+        *prefixes,
+        request.handoff_indicator or NO_HANDOFF_INDICATOR,
+        request.access_technology or NO_ACCESS_TECHNOLOGY,
+    ]
     if request.link_layer_identifier is not None:
         options.append(request.link_layer_identifier)
     if request.link_local_address is not None:
