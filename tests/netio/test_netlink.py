@@ -130,7 +130,8 @@ def test_a_driver_that_wants_the_interface_down_gets_it_down(
     pair: Pair, control: LinkControl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pair.up()
-    ask, refused = control._requests.ask, []
+    ask = control._requests.ask
+    refused: list[bytes] = []
 
     def busy(kind: int, flags: int, body: bytes) -> list[tuple[int, bytes]]:
         if GATEWAY_LINK_LAYER in body and not refused:
