@@ -36,31 +36,36 @@ _PATIENCE = 20.0
 _ROLES = ("captures", "config", "logs", "traffic")
 
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What a person, or a machine that shuts down, ends a program with."""
+
+
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the block as ctrl-C does, so that everything is cleaned up."""
+    """Let SIGTERM and SIGHUP end the block as ctrl-C does, by KeyboardInterrupt, once: what comes after the first of them
+    does not disturb the cleaning up."""
 
     def interrupt(*_: object) -> None:
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, interrupt) for number in numbers]
+    before = [signal.signal(number, interrupt) for number in _SIGNALS]
     try:
         yield
     finally:
-        for number, handler in zip(numbers, before, strict=True):
+        for number, handler in zip(_SIGNALS, before, strict=True):
             signal.signal(number, handler)
 
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
     """Let no signal that a person sends disturb the block."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    before = [signal.signal(number, signal.SIG_IGN) for number in _SIGNALS]
     try:
         yield
     finally:
-        for number, handler in zip(numbers, before, strict=True):
+        for number, handler in zip(_SIGNALS, before, strict=True):
             signal.signal(number, handler)
 
 
@@ -103,6 +108,10 @@ class Lab:
         self._relay: Process | None = None
         self._relayed = 0
         self._stopped = False
+        logs = self.records / "logs"
+        self.captures = Captures(self.network, self.records / "captures", logs)
+        self.daemons = Daemons(self.network, self.records / "config", logs)
+        self.traffic = Traffic(self.network, self.records / "traffic", logs)
 
     @property
     def records(self) -> Path:
@@ -115,10 +124,6 @@ class Lab:
             self.network.claim()
             for name in _ROLES:
                 (self.records / name).mkdir(parents=True, exist_ok=True)
-            logs = self.records / "logs"
-            self.captures = Captures(self.network, self.records / "captures", logs)
-            self.daemons = Daemons(self.network, self.records / "config", logs)
-            self.traffic = Traffic(self.network, self.records / "traffic", logs)
             self._say("building the network")
             self.network.build_nodes()
             self._start_relay()
