@@ -55,7 +55,7 @@ class PrefixAssignment:
         kept: Kept | None = None,
     ) -> None:
         self.policy = policy
-        self._kept = kept or NothingKept()
+        self._kept = NothingKept() if kept is None else kept
         self._pools = {pool.name: PrefixPool(pool.name, pool.base, pool.length) for pool in pools}
         self._in_use = in_use
 
