@@ -7,6 +7,7 @@ import errno
 import functools
 import os
 import socket
+from typing import Any, cast
 
 from plane_network import AGGREGATE, ANCHOR, GATEWAY, Network, inside, run
 from plane_packets import address
@@ -14,7 +15,7 @@ from plane_packets import address
 from halma.forwarding import open_plane
 from halma.forwarding.plane import Plane, PlaneSettings, PortKind, Side
 
-REAL_KINDS = ("auto", "tcx", "clsact", "xdp", "tun")
+REAL_KINDS = ("tcx", "clsact", "xdp", "seg6", "tun")
 
 
 LACKING = (errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOENT, errno.ENODEV, errno.EPERM)
@@ -58,6 +59,28 @@ def why_not(kind: str) -> str:
     return ""
 
 
+class InNamespace:
+    """A plane whose methods are called in its network namespace, as they are in a daemon."""
+
+    def __init__(self, plane: Plane, namespace: str) -> None:
+        object.__setattr__(self, "_plane", plane)
+        object.__setattr__(self, "_namespace", namespace)
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._plane, name)
+        if not callable(found):
+            return found
+
+        def called(*arguments: Any) -> Any:
+            with inside(self._namespace):
+                return found(*arguments)
+
+        return called
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._plane, name, value)
+
+
 class Planes:
     """Opens planes in the network's anchor and gateway."""
 
@@ -72,7 +95,7 @@ class Planes:
             self._open.append(("anchor", plane))
             for port in ("inet0", "core1", "core2"):
                 plane.attach(self.network.index(f"anchor.{port}"), PortKind.NETWORK)
-        return plane
+        return cast("Plane", InNamespace(plane, self.network.names["anchor"]))
 
     def gateway(self, **changes: object) -> Plane:
         """A gateway's plane on all its ports."""
@@ -82,7 +105,7 @@ class Planes:
             plane.attach(self.network.index("gateway.core0"), PortKind.NETWORK)
             for port in ("access1", "access2"):
                 plane.attach(self.network.index(f"gateway.{port}"), PortKind.ACCESS)
-        return plane
+        return cast("Plane", InNamespace(plane, self.network.names["gateway"]))
 
     def close(self) -> None:
         """Close what is open."""

@@ -162,7 +162,18 @@ def test_a_claim_goes_with_its_holder(network: Network) -> None:
         second.close()
 
 
+@pytest.fixture
+def tables(network: Network) -> None:
+    """Skips where nftables has no family ip6, as in some small kernels."""
+    for verb in ("add", "delete"):
+        command = ["ip", "netns", "exec", network.names["far"], "nft", verb, "table", "ip6", "probe"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"needs nftables with the family ip6: {done.stderr.strip().splitlines()[0]}")
+
+
 @pytest.mark.needs("nft")
+@pytest.mark.usefixtures("tables")
 def test_the_guard_drops_only_what_it_is_for(network: Network) -> None:
     from plane_packets import ICMPV6, Ip, checksum  # noqa: PLC0415
 
@@ -201,6 +212,7 @@ def test_the_guard_drops_only_what_it_is_for(network: Network) -> None:
 
 
 @pytest.mark.needs("nft")
+@pytest.mark.usefixtures("tables")
 def test_the_guard_cleans_up_after_a_crash(network: Network) -> None:
     crash(network, "tun")
     with inside(network.names["gateway"]):
@@ -208,6 +220,18 @@ def test_the_guard_cleans_up_after_a_crash(network: Network) -> None:
         Guard("gateway").close()
         assert "halma" not in run("nft", "list", "tables")
         open_plane("tun", PlaneSettings(Side.GATEWAY, (address(GATEWAY),), ())).close()
+
+
+@pytest.mark.needs("nft")
+def test_the_guard_says_when_nftables_cannot(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    from halma.forwarding import guard as module  # noqa: PLC0415
+
+    monkeypatch.setattr(module, "_TABLE", "nonsense")
+    with inside(network.names["far"]):
+        guard = Guard("anchor")
+        assert "no nftables here" in guard.notes()[0]
+        assert guard.table == ""
+        guard.close()
 
 
 def test_the_guard_says_when_there_is_no_nft(monkeypatch: pytest.MonkeyPatch) -> None:

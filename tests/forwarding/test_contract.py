@@ -92,7 +92,8 @@ def test_a_packet_to_a_bound_prefix_goes_into_its_tunnel(network: Network, plane
     assert (inner.payload, inner.source, inner.destination) == (sent.payload, sent.source, sent.destination)
     assert inner.traffic_class == 0xB9
     assert outer.announced == 40 + len(sent.payload)
-    assert outer.hop_limit >= 60
+    if planes.kind != "seg6":  # which copies the inner one
+        assert outer.hop_limit >= 60
     assert planes.kind == "seg6" or counted(plane, "encapsulated", 1)
 
 
@@ -132,6 +133,8 @@ def test_a_packet_at_its_hop_limit_is_answered(network: Network, planes: Planes,
     error = network.wire("correspondent.eth0").error(EXCEEDED)
     assert error is not None
     assert error.source in (INET_ADDRESSES)
+    if planes.kind == "seg6":
+        return  # its outer hop limit is the inner one's, so the next packet would not come far
     from_correspondent(network, udp(CORRESPONDENT, ROAMER, hop_limit=2, port=7))
     outer = network.wire("far.core0").receive(is_tunnelled(ANCHOR, FAR))
     assert outer is not None
@@ -270,6 +273,22 @@ def test_a_neighbour_that_is_not_known_yet_is_asked_for(network: Network, planes
     network.learn_neighbours()
 
 
+def test_a_new_route_to_the_far_end_is_followed(network: Network, planes: Planes) -> None:
+    plane = planes.anchor()
+    bind(plane, ROAMER, TO_FAR)
+    from_correspondent(network, udp(CORRESPONDENT, ROAMER, port=32))
+    assert network.wire("far.core0").receive(marked(32)) is not None
+    network.ip("anchor", "-6", "route", "add", FAR + "/128", "via", GATEWAY, "dev", "core1")
+    try:
+        end, moved = time.monotonic() + WAIT, None
+        while moved is None and time.monotonic() < end:  # the plane hears of it from the kernel, a moment later
+            from_correspondent(network, udp(CORRESPONDENT, ROAMER, port=33))
+            moved = network.wire("gateway.core0").receive(marked(33), within=0.05)
+        assert moved is not None
+    finally:
+        network.ip("anchor", "-6", "route", "del", FAR + "/128")
+
+
 # ---- the anchor, up -------------------------------------------------------------------------------------------------
 
 
@@ -334,6 +353,8 @@ def test_an_unknown_inner_source_is_dropped(network: Network, planes: Planes) ->
 
 
 def test_malformed_tunnel_packets_are_dropped(network: Network, planes: Planes) -> None:
+    if planes.kind == "seg6":
+        pytest.skip("the kernel's seg6 does not compare lengths")
     plane = planes.anchor()
     bind(plane, ROAMER, TO_FAR)
     good = udp(ROAMER, CORRESPONDENT, 64, port=48)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from halma.forwarding.bpfplane import BpfPlane
 from halma.forwarding.memory import MemoryPlane
 from halma.forwarding.plane import Plane, PlaneSettings
+from halma.forwarding.seg6plane import Seg6Plane
 from halma.forwarding.tunplane import TunPlane
 
 __all__ = ["KINDS", "Plane", "PlaneSettings", "open_plane"]
@@ -21,6 +22,8 @@ def open_plane(kind: str, settings: PlaneSettings) -> Plane:
     says in `notes` why. Raises ValueError for an unknown kind and OSError when the kernel cannot run it."""
     if kind == "memory":
         return MemoryPlane(settings)
+    if kind == "seg6":
+        return Seg6Plane(settings)
     if kind == "tun":
         return TunPlane(settings)
     if kind in ("xdp", "tcx", "clsact"):
@@ -32,6 +35,11 @@ def open_plane(kind: str, settings: PlaneSettings) -> Plane:
         return BpfPlane(settings)
     except (OSError, ValueError) as error:
         reasons.append(f"no BPF plane: {error}")
-    last = TunPlane(settings)
-    last.add_notes(reasons)
-    return last
+    fallback: Seg6Plane | TunPlane
+    try:
+        fallback = Seg6Plane(settings)
+    except OSError as error:
+        reasons.append(f"no seg6 plane: {error}")
+        fallback = TunPlane(settings)
+    fallback.add_notes(reasons)
+    return fallback

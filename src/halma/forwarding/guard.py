@@ -11,11 +11,11 @@ Always holds: the table drops nothing but those errors, and goes with `close`; t
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import subprocess
 
-from halma.forwarding.claim import Claim, claim_the_dead
+from halma.forwarding.claim import Claim
+from halma.forwarding.nft import nft, tables_of_the_dead
 
 _TABLE = """
 table ip6 {mark} {{
@@ -42,10 +42,11 @@ class Guard:
             )
             return
         try:
-            self._clean()
             self._claim = Claim(f"{role}guard")
+            for table in tables_of_the_dead(self._claim):
+                nft("delete", "table", "ip6", table)
             text = _TABLE.format(mark=self.table, quoted=_QUOTES_MOBILITY_HEADER)
-            _nft("-f", "-", text=text)
+            nft("-f", "-", text=text)
         except (OSError, subprocess.SubprocessError) as error:
             said = error.stderr.strip().splitlines()[:1] if isinstance(error, subprocess.CalledProcessError) else [str(error)]
             self._notes.append(
@@ -57,15 +58,6 @@ class Guard:
     def table(self) -> str:
         """The name of the table, or nothing."""
         return "" if self._claim is None else self._claim.mark
-
-    def _clean(self) -> None:
-        listed = json.loads(_nft("-j", "list", "tables", "ip6"))
-        for entry in listed.get("nftables", ()):
-            name = entry.get("table", {}).get("name", "")
-            dead = claim_the_dead(name)
-            if dead is not None:
-                _nft("delete", "table", "ip6", name)
-                dead.close()
 
     def _release(self) -> None:
         if self._claim is not None:
@@ -80,10 +72,5 @@ class Guard:
         """Remove the table."""
         if self._claim is not None:
             with contextlib.suppress(OSError, subprocess.SubprocessError):  # it may have gone already, with all tables
-                _nft("delete", "table", "ip6", self.table)
+                nft("delete", "table", "ip6", self.table)
             self._release()
-
-
-def _nft(*arguments: str, text: str = "") -> str:
-    done = subprocess.run(["nft", *arguments], input=text, check=True, capture_output=True, text=True, timeout=10)
-    return done.stdout

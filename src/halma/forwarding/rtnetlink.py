@@ -18,7 +18,7 @@ from halma.value import value
 _ERROR, _DONE = 2, 3
 _REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
 CREATE, EXCLUSIVE, REPLACE = 0x400, 0x200, 0x100
-_NEW_LINK, _GET_LINK = 16, 18
+_NEW_LINK, _DELETE_LINK, _GET_LINK = 16, 17, 18
 _NEW_ROUTE, _DELETE_ROUTE, _GET_ROUTE = 24, 25, 26
 _NEW_RULE, _DELETE_RULE, _GET_RULE = 32, 33, 34
 _NEW_QDISC, _DELETE_QDISC = 36, 37
@@ -28,12 +28,13 @@ _GROUPS = (1, 3, 9, 11, 19)  # link, neigh, ipv6-ifaddr, ipv6-route, ipv6-rule
 _NETLINK_ADD_MEMBERSHIP = 1
 
 _NESTED = 0x8000
-_IFF_UP = 1
+_IFF_UP, _IFF_NO_ARP = 0x1, 0x80
 _ADDRESS_GENERATION_NONE = 1
 _CLSACT_HANDLE, _CLSACT_PARENT = 0xFFFF0000, 0xFFFFFFF1
 INGRESS, EGRESS = 0xFFFFFFF2, 0xFFFFFFF3
 
 MAIN_TABLE = 254
+UNICAST, BLACKHOLE, UNREACHABLE = 1, 6, 7
 PROTOCOL = 213
 """The routing protocol number on our routes (`ip route` shows it), so that they can be told from others'."""
 
@@ -61,6 +62,7 @@ class LinkInformation:
     name: str
     mtu: int
     kind: str
+    alias: str
     up: bool
 
 
@@ -76,7 +78,7 @@ class Filter:
 
 @value
 class Route:
-    """An IPv6 route. `interface` 0 is none; `metric` 0 lets the kernel choose."""
+    """An IPv6 route. `interface` 0 is none; `metric` 0 lets the kernel choose, `mtu` 0 is the interface's."""
 
     prefix: bytes
     length: int
@@ -85,7 +87,8 @@ class Route:
     metric: int = 0
     encapsulation: bytes = b""
     encapsulation_type: int = 0
-    gateway: bytes = b""
+    mtu: int = 0
+    kind: int = UNICAST
 
 
 @value
@@ -98,15 +101,16 @@ class Rule:
     source_length: int = 0
     interface_name: str = ""
     action: int = 1
+    destination: bytes = b""
+    destination_length: int = 0
 
 
 def _link(content: bytes) -> LinkInformation:
     found = _attributes(content[16:])
     index, flags = struct.unpack_from("=iI", content, 4)
     kind = _attributes(found.get(18, b"")).get(1, b"").rstrip(b"\0").decode()
-    return LinkInformation(
-        index, found[3].rstrip(b"\0").decode(), struct.unpack("=I", found[4])[0], kind, bool(flags & _IFF_UP)
-    )
+    name, alias = (found.get(number, b"").rstrip(b"\0").decode(errors="replace") for number in (3, 20))
+    return LinkInformation(index, name, struct.unpack("=I", found[4])[0], kind, alias, bool(flags & _IFF_UP))
 
 
 class RouteNetlink:
@@ -167,14 +171,29 @@ class RouteNetlink:
         body += _attribute(13, struct.pack("=I", queue))
         self._request(_NEW_LINK, _ACK, body)
 
+    def add_pair(self, name: str, peer: str, alias: str) -> None:
+        """Make a pair of virtual interfaces that need no neighbours: both have the same link-layer address. `alias` is written
+        on the first. Raises OSError."""
+        mac = b"\x02\x00\x5e\x52\x13\x00"
+        ends = [_attribute(3, end.encode() + b"\0") + _attribute(1, mac) for end in (name, peer)]
+        head = struct.pack("=BxHiII", 0, 0, 0, _IFF_NO_ARP, _IFF_NO_ARP)
+        information = _attribute(1, b"veth\0") + _attribute(2 | _NESTED, _attribute(1 | _NESTED, head + ends[1]))
+        self._request(_NEW_LINK, _ACK | CREATE | EXCLUSIVE, head + ends[0] + _attribute(18 | _NESTED, information))
+        index = socket.if_nametoindex(name)
+        self._request(_NEW_LINK, _ACK, struct.pack("=BxHiII", 0, 0, index, 0, 0) + _attribute(20, alias.encode()))
+
+    def delete_link(self, interface: int) -> None:
+        """Remove an interface, with its pair and its routes."""
+        self._request(_DELETE_LINK, _ACK, struct.pack("=BxHiII", 0, 0, interface, 0, 0))
+
     # ---- routes and rules ----
 
     def _route(self, kind: int, flags: int, route: Route) -> None:
-        body = struct.pack("=8BI", socket.AF_INET6, route.length, 0, 0, min(route.table, 252), PROTOCOL, 0, 1, 0)
+        body = struct.pack("=8BI", socket.AF_INET6, route.length, 0, 0, min(route.table, 252), PROTOCOL, 0, route.kind, 0)
         body += _attribute(1, route.prefix) if route.length else b""
         body += _attribute(15, struct.pack("=I", route.table))
         body += _attribute(4, struct.pack("=I", route.interface)) if route.interface else b""
-        body += _attribute(5, route.gateway) if route.gateway else b""
+        body += _attribute(8 | _NESTED, _attribute(2, struct.pack("=I", route.mtu))) if route.mtu else b""
         body += _attribute(6, struct.pack("=I", route.metric)) if route.metric else b""
         if route.encapsulation:
             body += _attribute(22 | _NESTED, route.encapsulation) + _attribute(21, struct.pack("=H", route.encapsulation_type))
@@ -217,9 +236,12 @@ class RouteNetlink:
         raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
 
     def _rule(self, kind: int, flags: int, rule: Rule) -> None:
-        body = struct.pack("=8BI", socket.AF_INET6, 0, rule.source_length, 0, min(rule.table, 252), 0, 0, rule.action, 0)
+        body = struct.pack(
+            "=8BI", socket.AF_INET6, rule.destination_length, rule.source_length, 0, min(rule.table, 252), 0, 0, rule.action, 0
+        )
         body += _attribute(6, struct.pack("=I", rule.priority))
         body += _attribute(15, struct.pack("=I", rule.table)) if rule.table else b""
+        body += _attribute(1, rule.destination) if rule.destination_length else b""
         body += _attribute(2, rule.source) if rule.source_length else b""
         body += _attribute(3, rule.interface_name.encode() + b"\0") if rule.interface_name else b""
         body += _attribute(21, struct.pack("=B", PROTOCOL))
@@ -244,7 +266,12 @@ class RouteNetlink:
             priority = struct.unpack("=I", parts[6])[0] if 6 in parts else 0
             table = struct.unpack("=I", parts[15])[0] if 15 in parts else content[4]
             name = parts.get(3, b"").rstrip(b"\0").decode()
-            found.append((protocol, Rule(priority, table, parts.get(2, b""), content[2], name, content[7])))
+            found.append(
+                (
+                    protocol,
+                    Rule(priority, table, parts.get(2, b""), content[2], name, content[7], parts.get(1, b""), content[1]),
+                )
+            )
         return found
 
     # ---- BPF filters ----

@@ -28,6 +28,20 @@ _BOUND, _REST = 5216, 5232  # + the claimed number, in this order
 _TO_TABLE, _DROP = 1, 6
 
 
+def clean_rules(netlink: RouteNetlink, claim: Claim, first: int) -> None:
+    """Remove the rules that daemons of the role of `claim` which have died left among the 16 priorities from `first` on (one
+    for each number that can be claimed), and those with the claim's own number, whose holder has just begun."""
+    for owner, rule in netlink.rules():
+        number = rule.priority - first
+        if owner != PROTOCOL or not 0 <= number < 16:
+            continue
+        dead = None if number == claim.number else claim_the_dead(f"halma_{claim.role}_{number}")
+        if dead is not None:
+            dead.close()
+        if dead is not None or number == claim.number:
+            netlink.delete_rule(rule)
+
+
 class AccessRules:
     """The routing rules of a gateway whose packets the kernel's own routing has to bring to the tunnel."""
 
@@ -36,20 +50,8 @@ class AccessRules:
         self._netlink, self._number, self._local_routing = netlink, claim.number, local_routing
         self._names: dict[int, str] = {}
         self._bound: dict[bytes, Rule] = {}
-        for owner, rule in netlink.rules():
-            if owner == PROTOCOL and self._is_free(claim, rule):
-                netlink.delete_rule(rule)
-
-    @staticmethod
-    def _is_free(claim: Claim, rule: Rule) -> bool:
-        number = rule.priority % 16
-        if number == claim.number:
-            return True
-        dead = claim_the_dead(f"halma_{claim.role}_{number}")
-        if dead is None:
-            return False
-        dead.close()
-        return True
+        clean_rules(netlink, claim, _BOUND)
+        clean_rules(netlink, claim, _REST)
 
     @property
     def table(self) -> int:
