@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from halma.daemon.courier import Courier
 from halma.daemon.log import Log
 from halma.engine.api import (
     Answer,
@@ -59,7 +60,8 @@ class RunnableEngine(Protocol):
 
 class Runner:
     """Runs an engine on an asyncio loop. `log` takes the engine's reports; `handlers` carry out the effects of one role, by
-    their type, and give events that come of it at once."""
+    their type, and give events that come of it at once. With a `courier` messages go behind extension headers and under
+    protection as well (Mobile IPv6)."""
 
     def __init__(
         self,
@@ -67,6 +69,7 @@ class Runner:
         plane: Plane,
         log: Log,
         handlers: Mapping[type, Callable[[Any], Iterable[Any]]] | None = None,
+        courier: Courier | None = None,
     ) -> None:
         self.counters = {
             "messages_received": 0,
@@ -80,6 +83,7 @@ class Runner:
         self._handlers = dict(handlers or {})
         self._socket = MobilitySocket()
         self._icmp = IcmpSocket()
+        self._courier = courier
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
@@ -92,18 +96,24 @@ class Runner:
         """Begin to listen; call on the event loop."""
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket.fileno(), self._readable)
+        if self._courier is not None:
+            self._loop.add_reader(self._courier.fileno(), self._packets_readable)
         self._arm()
 
     def close(self) -> None:
         """Stop listening and give the sockets back."""
         if self._loop is not None:
             self._loop.remove_reader(self._socket.fileno())
+            if self._courier is not None:
+                self._loop.remove_reader(self._courier.fileno())
         if self._timer is not None:
             self._timer.cancel()
         for future in self._asked.values():
             future.cancel()
         self._socket.close()
         self._icmp.close()
+        if self._courier is not None:
+            self._courier.close()
 
     def post(self, *events: Any) -> None:
         """Something has happened: give it to the engine and carry out what comes of it."""
@@ -150,6 +160,18 @@ class Runner:
             self._take(batch)
         self._arm()
 
+    def _packets_readable(self) -> None:
+        """Messages behind extension headers."""
+        assert self._courier is not None
+        try:
+            events = self._courier.receive()
+        except OSError as error:
+            report = Report(Severity.WARNING, "receive_failed", "cannot receive packets: {}", b"", (error.strerror,))
+            self._log.report(report)
+            return
+        self.counters["messages_received"] += len(events)
+        self.post(*events)
+
     def _take(self, batch: list[tuple[bytes, bytes, bytes]]) -> None:
         now = self.now()
         self.counters["messages_received"] += len(batch)
@@ -157,7 +179,11 @@ class Runner:
         for source, destination, data in batch:
             event: MessageReceived | MalformedReceived
             try:
-                event = MessageReceived(source, destination, decode(data, source, destination))
+                message = decode(data, source, destination)
+                if self._courier is None:
+                    event = MessageReceived(source, destination, message)
+                else:
+                    event = self._courier.judged(source, destination, message, data)
             except DecodeError as error:
                 event = MalformedReceived(source, destination, error, data)
             effects += self._handle(event, now)
@@ -210,6 +236,9 @@ class Runner:
                     continue
                 try:
                     if isinstance(effect, Send):
+                        if effect.home_address or effect.association is not None:
+                            self._deliver(effect)
+                            continue
                         source, destination = effect.source, effect.destination
                         outbox.append((source, destination, encode(effect.message, source, destination)))
                     elif isinstance(effect, Report):
@@ -246,6 +275,13 @@ class Runner:
         refused = self._socket.send(outbox)
         self.counters["messages_sent"] += len(outbox) - len(refused)
         self.counters["send_errors"] += len(refused)
+
+    def _deliver(self, effect: Send) -> None:
+        """A message that needs more than a Mobility Header of its own."""
+        if self._courier is None:
+            raise ValueError("a message with a home address or an association, and nobody to carry it")
+        refused = self._courier.send(effect)
+        self.counters["send_errors" if refused else "messages_sent"] += 1
 
     def _parameter_problem(self, effect: SendParameterProblem) -> None:
         """The packet is told back as far as it is known: it came with no extension headers that we saw."""

@@ -91,6 +91,17 @@ class MessageReceived:
 
 
 @value
+class HomeAddressOptionReceived:
+    """A packet that is no signalling came with a Home Address option (RFC 6275 section 9.3.1); `next_header` is what it
+    carries."""
+
+    source: bytes
+    destination: bytes
+    home_address: bytes
+    next_header: int
+
+
+@value
 class MalformedReceived:
     """A Mobility Header came that does not decode: `error` says why and where, `data` is the header as it came."""
 
@@ -206,7 +217,7 @@ class Answer:
     result: dict[str, object]
 
 
-Event = MessageReceived | MalformedReceived | ForwardingDone
+Event = MessageReceived | HomeAddressOptionReceived | MalformedReceived | ForwardingDone
 Effect = Send | SendParameterProblem | Bind | Unbind | Report | Answer
 
 

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Carries the messages of Mobile IPv6: behind extension headers, and under the protection of a guardian.
+
+RFC 6275 sections 6.3 and 6.4 (Home Address option, type 2 routing header), 9.5.4 and 11.3; RFC 4285 by the guardian.
+
+Always holds: what is malformed becomes an event like everything else; a checksum is over the home address, wherever that
+stands in the packet (RFC 6275 sections 6.1.1 and 11.3.1).
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from halma.engine.api import HomeAddressOptionReceived, MalformedReceived, MessageReceived, Protection, Send
+from halma.netio.mobility import MOBILITY_HEADER
+from halma.netio.signalling import SignallingSocket
+from halma.security.authentication import Guardian
+from halma.wire import DecodeError, Message, decode, encode
+from halma.wire.ipv6 import (
+    DestinationOptions,
+    ExtensionHeader,
+    HomeAddress,
+    Packet,
+    TypeTwoRoutingHeader,
+    build_packet,
+    parse_packet,
+)
+
+Carried = MessageReceived | HomeAddressOptionReceived | MalformedReceived
+
+
+class Side(Enum):
+    """Which end of Mobile IPv6 we are: it decides where a home address stands in a packet."""
+
+    AGENT = "agent"
+    NODE = "node"
+
+
+class Courier:
+    """The packet socket, the guardian, and what one of the two sides puts around a message."""
+
+    def __init__(self, side: Side, socket: SignallingSocket, guardian: Guardian) -> None:
+        self._side = side
+        self._socket = socket
+        self._guardian = guardian
+
+    def fileno(self) -> int:
+        """The descriptor, for the event loop."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """Give the socket back."""
+        self._socket.close()
+
+    def listen_for(self, addresses: tuple[bytes, ...]) -> None:
+        """Our addresses are these from now on."""
+        self._socket.listen_for(addresses)
+
+    # ---- in ----
+
+    def judged(self, source: bytes, destination: bytes, message: Message, data: bytes) -> MessageReceived:
+        """A message without extension headers: whoever sends it is, or whom it reaches is, at home."""
+        at_home = source if self._side is Side.AGENT else destination
+        return MessageReceived(source, destination, message, b"", self._judge(message, data, at_home, at_home))
+
+    def receive(self) -> list[Carried]:
+        """What the packets that wait carry. Raises OSError."""
+        events = []
+        for data in self._socket.receive():
+            event = self._read(data)
+            if event is not None:
+                events.append(event)
+        return events
+
+    def _read(self, data: bytes) -> Carried | None:
+        try:
+            packet = parse_packet(data)
+        except DecodeError as error:
+            return MalformedReceived(bytes(16), bytes(16), error, data)
+        home_address = self._home_address(packet)
+        if home_address is None or packet.is_fragment:
+            return None
+        if packet.next_header != MOBILITY_HEADER:
+            if self._side is Side.NODE:
+                return None
+            return HomeAddressOptionReceived(packet.source, packet.destination, home_address, packet.next_header)
+        try:
+            message = decode(packet.payload, packet.checksum_source, packet.checksum_destination)
+        except DecodeError as error:
+            return MalformedReceived(packet.source, packet.destination, error, packet.payload)
+        care_of = packet.source if self._side is Side.AGENT else packet.destination
+        protection = self._judge(message, packet.payload, care_of, home_address)
+        return MessageReceived(packet.source, packet.destination, message, home_address, protection)
+
+    def _home_address(self, packet: Packet) -> bytes | None:
+        """Where this side finds one."""
+        if self._side is Side.AGENT:
+            return packet.home_address
+        for header in packet.extension_headers:
+            if isinstance(header, TypeTwoRoutingHeader):
+                return header.home_address
+        return None
+
+    def _judge(self, message: Message, data: bytes, care_of_address: bytes, home_address: bytes) -> Protection:
+        return self._guardian.judge(message, data, care_of_address, home_address)
+
+    # ---- out ----
+
+    def send(self, effect: Send) -> int:
+        """Send a message; the errno of a refusal, else 0."""
+        source, destination, home = effect.source, effect.destination, effect.home_address
+        headers: tuple[ExtensionHeader, ...] = ()
+        if self._side is Side.AGENT:
+            care_of, pseudo = destination, (source, home or destination)
+            if home:
+                headers = (TypeTwoRoutingHeader(home),)
+        else:
+            care_of, pseudo = source, (home or source, destination)
+            if home:
+                headers = (DestinationOptions((HomeAddress(home),)),)
+        if effect.association is None:
+            data = encode(effect.message, *pseudo)
+        else:
+            data = self._guardian.protect(effect.message, pseudo, care_of, home or care_of, effect.association)
+        packet = Packet(source, destination, MOBILITY_HEADER, data, extension_headers=headers)
+        refused = self._socket.send([(source, destination, build_packet(packet))])
+        return refused[0][1] if refused else 0
