@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -33,6 +34,10 @@ HOUSEKEEPING_SECONDS = 5.0
 """How often peers are written down and the log tells what it has left out."""
 FOLLOW_SECONDS = 0.2
 """How often new events are looked for while somebody follows them."""
+
+COLLECTIONS = (50_000, 20, 50)
+"""When the collector of reference cycles looks (gc.set_threshold). A binding is a few objects that live for hours and are freed
+without it: with Python's defaults it would look at all of them again and again, half of what a new binding costs."""
 
 ServiceType = TypeVar("ServiceType", bound="Service")
 
@@ -118,6 +123,8 @@ class Service(ABC):
             await self.begin(state)
             for note in self.notes():
                 self.say(Severity.WARNING, "kernel", note)
+            gc.set_threshold(*COLLECTIONS)
+            gc.freeze()  # code and configuration are here to stay
             ports = ", ".join(f"{port.name} by {port.mechanism}" for port in self.plane.ports())
             self.say(Severity.INFO, "ready", f"{self.role} is ready: plane {self.plane.name}, ports {ports or 'none yet'}")
             notifier.ready(f"plane {self.plane.name}")
