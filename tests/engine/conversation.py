@@ -252,8 +252,11 @@ class Domain:
         message = send.message
         if isinstance(message, BindingAcknowledgement) and message.status == Status.ACCEPTED:
             for each in prefixes(message):
-                there = self.plane.bound[each.prefix]
-                assert message.lifetime == 0 or there is not None, "accepted, and the data plane drops"
+                there = self.plane.bound.get(each.prefix)
+                if message.lifetime:
+                    assert there is not None, "accepted, and the data plane drops"
+                else:
+                    assert there is None or there.remote != send.destination, "given up, and the data plane forwards"
 
     # ---- who takes part ----
 
