@@ -14,6 +14,7 @@ import errno
 import os
 import socket
 import struct
+from array import array
 from collections.abc import Sequence
 
 MESSAGES = 64
@@ -29,6 +30,16 @@ CONTROL_HEADER = 16
 
 IN6_PKTINFO = 20
 """sizeof(struct in6_pktinfo)."""
+
+_PLACES = tuple(
+    (
+        slice(i * NAME + 8, i * NAME + 24),
+        slice(i * CONTROL + CONTROL_HEADER, i * CONTROL + CONTROL_HEADER + 16),
+        i * SIZE,
+    )
+    for i in range(MESSAGES)
+)
+"""For each message of a batch: where the peer's address is among the names, ours among the controls, and the data begin."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -84,6 +95,7 @@ class ReceiveBatch(_Batch):
         super().__init__()
         self._pristine = bytes(self._headers)
         self._header_bytes = memoryview(self._headers).cast("B")
+        self._data_view = memoryview(self._data)
 
     def receive(self, descriptor: int) -> list[tuple[bytes, bytes, bytes]]:
         """(source, destination, data) of what is waiting now, `MESSAGES` at the most; none when nothing waits. Raises
@@ -95,14 +107,10 @@ class ReceiveBatch(_Batch):
             if error in (errno.EAGAIN, errno.EINTR):
                 return []
             raise OSError(error, os.strerror(error))
-        names, controls, data = bytes(self._names), bytes(self._controls), self._data
+        names, controls, data = bytes(self._names), bytes(self._controls), bytes(self._data_view[: count * SIZE])
         return [
-            (
-                names[i * NAME + 8 : i * NAME + 24],
-                controls[i * CONTROL + CONTROL_HEADER : i * CONTROL + CONTROL_HEADER + 16],
-                bytes(data[i * SIZE : i * SIZE + length]),
-            )
-            for i, length in enumerate(self._lengths[:count].tolist())
+            (names[peer], controls[ours], data[start : start + length])
+            for (peer, ours, start), length in zip(_PLACES, self._lengths[:count].tolist(), strict=False)
         ]
 
 
@@ -126,12 +134,15 @@ class SendBatch(_Batch):
         return refused
 
     def _fill(self, datagrams: Sequence[tuple[bytes, bytes, bytes]]) -> None:
-        data, names, controls, lengths = self._data, self._names, self._controls, self._iovec_lengths
-        for i, (source, destination, octets) in enumerate(datagrams):
-            data[i * SIZE : i * SIZE + len(octets)] = octets
-            names[i * NAME + 8 : i * NAME + 24] = destination
-            controls[i * CONTROL + CONTROL_HEADER : i * CONTROL + CONTROL_HEADER + 16] = source
-            lengths[i] = len(octets)
+        data, names, controls = self._data, self._names, self._controls
+        lengths = array("L")
+        for (peer, ours, start), (source, destination, octets) in zip(_PLACES, datagrams, strict=False):
+            length = len(octets)
+            lengths.append(length)
+            data[start : start + length] = octets
+            names[peer] = destination
+            controls[ours] = source
+        self._iovec_lengths[: len(lengths)] = memoryview(lengths)
 
     def _flush(self, descriptor: int, start: int, count: int, refused: list[tuple[int, int]]) -> None:
         """sendmmsg stops at the first datagram that is refused: it is noted, and the rest goes on behind it."""
