@@ -176,17 +176,21 @@ class Runner:
         now = self.now()
         self.counters["messages_received"] += len(batch)
         effects: list[Any] = []
+        handle, courier = self._engine.handle, self._courier
         for source, destination, data in batch:
             event: MessageReceived | MalformedReceived
             try:
                 message = decode(data, source, destination)
-                if self._courier is None:
+                if courier is None:
                     event = MessageReceived(source, destination, message)
                 else:
-                    event = self._courier.judged(source, destination, message, data)
+                    event = courier.judged(source, destination, message, data)
             except DecodeError as error:
                 event = MalformedReceived(source, destination, error, data)
-            effects += self._handle(event, now)
+            try:
+                effects += handle(event, now)
+            except Exception as error:
+                self._fault(event, error)
         self._carry_out(effects, now)
 
     def _handle(self, event: Any, now: Now) -> Sequence[Any]:
@@ -231,26 +235,27 @@ class Runner:
             changes: list[Change] = []
             follow: list[Any] = []
             for effect in effects:
-                if isinstance(effect, (Bind, Unbind)):
+                kind = effect.__class__  # isinstance would take longer, and effects have no subclasses
+                if kind is Bind or kind is Unbind:
                     changes.append(effect)
                     continue
                 try:
-                    if isinstance(effect, Send):
+                    if kind is Send:
                         if effect.home_address or effect.association is not None:
                             self._deliver(effect)
                             continue
                         source, destination = effect.source, effect.destination
                         outbox.append((source, destination, encode(effect.message, source, destination)))
-                    elif isinstance(effect, Report):
+                    elif kind is Report:
                         self._log.report(effect)
-                    elif isinstance(effect, Answer):
+                    elif kind is Answer:
                         self._answered(effect)
-                    elif isinstance(effect, SendParameterProblem):
+                    elif kind is SendParameterProblem:
                         self._parameter_problem(effect)
                     else:
                         follow += self._apply(changes, now)
                         changes = []
-                        for event in self._handlers[type(effect)](effect):
+                        for event in self._handlers[kind](effect):
                             follow += self._handle(event, now)
                 except Exception as error:
                     self._fault(effect, error)
