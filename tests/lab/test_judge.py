@@ -16,7 +16,7 @@ from halma.lab.evidence import Evidence
 from halma.lab.moves import handovers, losses, windows
 from halma.lab.scenarios import domain
 from halma.lab.topology import Zone
-from halma.lab.verdict import Check
+from halma.lab.verdict import Check, Handover
 from halma.wire.messages import Heartbeat
 from tests.lab.world import (
     ALL_NODES,
@@ -64,7 +64,7 @@ ASKED: dict[str, Callable[[Evidence], Check]] = {
     "early": lambda evidence: judge.nothing_before_answer(evidence, "h1"),
     "honest": lambda evidence: judge.honest_answers(evidence, "h1"),
     "complaints": judge.no_complaints,
-    "resumed": lambda evidence: judge.resumed(handovers(evidence, "h1")[0], 20.0, "GW-2"),
+    "resumed": lambda evidence: judge.resumed(handovers(evidence, "h1")[0], 3.0, "GW-2"),
 }
 
 
@@ -316,7 +316,10 @@ def test_a_message_that_does_not_decode(world: World) -> None:
 def test_a_gap_that_is_too_long(world: World) -> None:
     [handover] = handovers(world.evidence(), "h1")
     assert judge.resumed(handover, 20.0, "GW-2").passed
-    assert not judge.resumed(handover, 5.0, "GW-2").passed
+    assert judge.resumed(handover, 5.0, "GW-2").passed  # a slow machine: the gap is long, but two probes were lost
+    assert not judge.resumed(handover, 1.0, "GW-2").passed
+    never = Handover("h1", "mag1", "mag2", 0.0, 0.0, 0.0, None, 1.0, 0, 0, 1.0)
+    assert not judge.resumed(never, 20.0, "GW-2").passed
 
 
 @pytest.mark.parametrize(("zones", "passed"), [({Zone.ACCESS}, False), ({Zone.ACCESS, Zone.CORE}, True)])

@@ -81,7 +81,7 @@ def _attach_plain(lab: Lab) -> None:
 
 def run(
     count: Annotated[int, typer.Option(help="How many handovers.", min=1)] = 200,
-    pause_ms: Annotated[int, typer.Option(help="Milliseconds between two of them.", min=50)] = 150,
+    pause_ms: Annotated[int, typer.Option(help="Milliseconds from link-up to the next.", min=50)] = 150,
 ) -> dict[str, Any]:
     """Measure. Raises LabError, which is an OSError for the command line, when the lab cannot be built."""
     try:
@@ -101,11 +101,13 @@ def _measure(records: Path, count: int, pause: float) -> dict[str, Any]:
         lab.wait(0.5)
         for number in range(count):
             lab.move(_HOST, "mag2" if number % 2 == 0 else "mag1")
+            lab.wait_for_link(_HOST)
             lab.wait(pause)
         for _ in range(min(count, 50)):
             lab.journal["movements"].append({"time": time.time(), "host": _STILL, "from": _ROUTER, "to": _ROUTER})
             lab.command(_ROUTER, "ip", "link", "set", "pp1", "down")
             _raise_plain_link(lab)
+            lab.wait_for_link(_STILL)
             lab.wait(pause)
         lab.stop()
         return _result(Evidence(lab.topology, lab.records), count)

@@ -196,6 +196,15 @@ class Lab:
         self.journal["movements"].append({"time": time.time(), "host": host, "from": before, "to": gateway})
         self.network.move(host, gateway)
 
+    def wait_for_link(self, host: str, patience: float = _PATIENCE) -> None:
+        """Wait until a host's link is up. Raises LabError when it is not in `patience` seconds."""
+        interface = self.topology.access_of(host).interface
+        limit = time.monotonic() + patience
+        while "LOWER_UP" not in run("ip", "-n", self.network.namespace(host), "-o", "link", "show", "dev", interface):
+            if time.monotonic() > limit:
+                raise LabError(f"the link of {host} does not come up in {patience:g} s")
+            self.wait(0.01)
+
     def command(self, node: str, *arguments: str) -> str:
         """Run a program on a node to its end; what it printed. Raises LabError."""
         return run("ip", "netns", "exec", self.network.namespace(node), *arguments)

@@ -18,6 +18,8 @@ _LEFT, _RIGHT, _WIDTH = 150.0, 34.0, 990.0
 _LANE = 26.0
 _JOIN = 0.05
 """Seconds between two probes up to which they are drawn as one stripe; more is a gap."""
+_STEPS_MS, _LABEL = (10, 20, 50, 100, 200, 500, 1000, 5000), 62.0
+"""How far marks of the time may stand apart, and how much room one needs."""
 _BEFORE_MS, _AFTER_MS = 60.0, 60.0
 """How much of the time around link-up a close-up shows."""
 
@@ -131,7 +133,7 @@ def draw_handover(evidence: Evidence, handover: Handover) -> str:
     def place(time: float) -> float:
         return _LEFT + (before + (time - up) * 1000) * scale
 
-    step = 10 if before + after < 200 else 50 if before + after < 1000 else 500
+    step = next((step for step in _STEPS_MS if step * scale >= _LABEL), _STEPS_MS[-1])
     mark = -int(before // step) * step
     while mark <= after:
         x = place(up + mark / 1000)
