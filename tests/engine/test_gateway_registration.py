@@ -617,10 +617,28 @@ def test_156_registers_again_after_the_clock_was_synchronized_and_not_before() -
 @pytest.mark.rfc("5213#6.9.1.2-13")
 def test_156_registers_again_when_the_clock_has_been_set() -> None:
     world = World()
-    world.refuse(world.attach(), Status.TIMESTAMP_MISMATCH)
+    their = Timestamp(to_timestamp(world.wall + 0.5))
+    world.handle(answer(world.attach(), status=Status.TIMESTAMP_MISMATCH, instead={Timestamp: their}))
+    assert updates(world.hear()) == []
     world.wall += 0.5
     assert len(updates(world.hear())) == 1
     assert world.counters["clock_step"] == 1
+
+
+@pytest.mark.rfc("5213#6.9.1.2-13", "5213#6.9.1.2-14")
+def test_156_for_an_update_that_took_long_while_the_clocks_agree_registers_again_at_once() -> None:
+    world = World()
+    sent = world.attach()
+    world.advance(0.8)
+    arrived = Timestamp(to_timestamp(world.wall - 0.01))
+    done = world.handle(answer(sent, status=Status.TIMESTAMP_MISMATCH, instead={Timestamp: arrived}))
+    assert option(update(done), Timestamp).value == to_timestamp(world.wall)
+
+
+def test_156_that_does_not_tell_the_time_waits_for_the_clock() -> None:
+    world = World()
+    world.handle(answer(world.attach(), status=Status.TIMESTAMP_MISMATCH, instead={Timestamp: None}))
+    assert world.session()["until"] == "clock synchronization"
 
 
 @pytest.mark.rfc("5213#6.9.1.2-15")

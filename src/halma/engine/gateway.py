@@ -378,6 +378,7 @@ class Gateway:
         text = "node {:node} does not answer any more"
         self._context.report(Severity.INFO, "absent", text, attachment.profile.identifier)
         self._detach(attachment)
+        self._links.ask_again(attachment.interface)
 
     def _detach(self, attachment: Attachment) -> None:
         """Section 6.9.1.4: the node has gone, or its session is to end."""

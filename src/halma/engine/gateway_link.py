@@ -107,7 +107,7 @@ class AccessLink:
         self.mtu = mtu
         self.address = address
         self.up = False
-        self.up_at = 0.0
+        self.up_at = 0.0  # or when it was last asked from the beginning
         self.solicited = 0
         self.attachments: dict[bytes, Attachment] = {}
         self.unknown: dict[bytes, None] = {}
@@ -158,6 +158,13 @@ class AccessLinks:
     def come_up(self, link: AccessLink) -> None:
         """The link carries frames from now on: ask who is there, until somebody is heard."""
         link.up = True
+        link.up_at = self._context.now.monotonic
+        link.solicited = 0
+        self._solicit(link)
+
+    def ask_again(self, interface: int) -> None:
+        """Somebody on the link has fallen silent: ask once more who is there, for the questions may have been lost."""
+        link = self._links[interface]
         link.up_at = self._context.now.monotonic
         link.solicited = 0
         self._solicit(link)

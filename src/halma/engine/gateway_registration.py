@@ -49,6 +49,10 @@ SILENT_AFTER = 4
 """Unanswered transmissions after which the node is told that there is no router."""
 CLOCK_STEP = 6554
 """Timestamp units (a tenth of a second) by which the clock may lie behind the last timestamp before it counts as set back."""
+SEQUENCE_WINDOW = 0x8000
+"""How far ahead of a refused sequence number the anchor's last one can be (RFC 6275 section 9.5.1)."""
+CLOCK_TOLERANCE = 19661
+"""Timestamp units (0.3 s, the default of TimestampValidityWindow) by which two clocks that agree may differ."""
 TEMPORARY = frozenset({Status.REASON_UNSPECIFIED, Status.INSUFFICIENT_RESOURCES})
 """Refusals after which the gateway asks again by itself; others wait for a new attachment or somebody's action."""
 WRONG_PREFIXES = frozenset({Status.NOT_AUTHORIZED_FOR_HOME_NETWORK_PREFIX, Status.BCE_PBU_PREFIX_SET_DO_NOT_MATCH})
@@ -353,14 +357,17 @@ class Registrations:
                 if entry.anchor == source and entry.request is not None and not answer.difference(entry.request.offer):
                     return entry, ""
             return None, ""
-        candidates = self.list.waiting(source, answer.sequence)
-        difference = ""
-        for entry in candidates:
-            assert entry.request is not None
-            difference = answer.difference(entry.request.offer)
-            if not difference:
-                return entry, ""
-        return (candidates[0], difference) if len(candidates) == 1 else (None, "")
+        candidates = [
+            (entry, entry.request.offer)
+            for entry in self.list.waiting(source, answer.sequence)
+            if entry.request is not None
+            # Without timestamps the number alone says nothing: each session counts for itself.
+            and (self._context.settings.timestamp_based_approach or answer.is_about(entry.request.offer))
+        ]
+        if len(candidates) != 1:
+            return None, ""
+        ((entry, offer),) = candidates
+        return entry, answer.difference(offer)
 
     def _mismatched(self, entry: BindingUpdateListEntry, difference: str) -> None:
         """Point 6: ignore it, and send this update no more until somebody has looked at it."""
@@ -431,9 +438,11 @@ class Registrations:
         text = "anchor refuses the {} of node {:node}: {} (status {})"
         name = name_of(Status, status)
         self._report(Severity.WARNING, "refused", entry, text, request.kind.value, entry.identifier, name, status)
-        if status in TOO_OLD:
-            if status == Status.SEQUENCE_NUMBER_OUT_OF_WINDOW and not context.settings.timestamp_based_approach:
-                self._memory(entry.key).sequence = answer.sequence
+        if status in TOO_OLD or (status == Status.TIMESTAMP_MISMATCH and self._clocks_agree(request, answer)):
+            memory = self._memory(entry.key)
+            ahead = (answer.sequence - memory.sequence) & 0xFFFF
+            if status == Status.SEQUENCE_NUMBER_OUT_OF_WINDOW and ahead <= SEQUENCE_WINDOW:
+                memory.sequence = answer.sequence  # never back: an answer may be late
             if entry.immediate_retries < IMMEDIATE_RETRIES:
                 entry.immediate_retries += 1
                 self._transmit(entry)
@@ -449,6 +458,14 @@ class Registrations:
             self.deny(entry, Denial(name, CLOCK))
         else:
             self.deny(entry, Denial(name, TIME if status in TEMPORARY else ATTACHMENT))
+
+    def _clocks_agree(self, request: Request, answer: ProxyAnswer) -> bool:
+        """Whether an update was refused for its age alone: what the anchor gives as its time of day (section 5.5) lies
+        between our sending and now, so it was the network that took long, and the clock needs no synchronization."""
+        sent = request.transmissions.get(answer.sequence, 0)
+        if not sent or answer.timestamp is None:
+            return False
+        return sent - CLOCK_TOLERANCE <= answer.timestamp <= to_timestamp(self._context.now.wall) + CLOCK_TOLERANCE
 
     def _ask_for_any(self, entry: BindingUpdateListEntry) -> None:
         """The anchor does not grant these prefixes: ask once for whichever it has (point 10)."""

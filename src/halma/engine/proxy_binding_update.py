@@ -104,6 +104,14 @@ class ProxyAnswer:
                 self.link_local_address = option.address
         self.prefixes = tuple(prefixes)
 
+    def is_about(self, offer: Offer) -> bool:
+        """Whether the session that the answer names, as far as it names one, is the one of the offer."""
+        return self.identifier in (None, offer.identifier) and self.link_layer_identifier in (
+            None,
+            bytes(len(self.link_layer_identifier or b"")),
+            offer.link_layer_identifier,
+        )
+
     def difference(self, offer: Offer) -> str:
         """The option that does not echo the request (section 6.9.1.2 point 6), or an empty string."""
         if self.identifier is not None and self.identifier != offer.identifier:
