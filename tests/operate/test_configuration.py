@@ -88,6 +88,23 @@ def test_the_variables_of_rfc_5213_have_its_defaults_and_can_be_set(write: Write
     assert not changed.timestamp_based_approach
 
 
+@pytest.mark.rfc("5213#9.2-1", "5213#9.2-3", "5213#9.3-1")
+def test_the_gateway_s_variables_of_rfc_5213_have_its_defaults_and_can_be_set(write: Write) -> None:
+    settings = load_gateway(write(GATEWAY)).settings(restart_counter=1)
+    assert not settings.local_routing
+    assert settings.timestamp_based_approach
+    changed = load_gateway(
+        write(
+            GATEWAY + "local_routing = true\ntimestamp_based_approach = false\n"
+            "link_local_address = 'fe80::1'\nlink_layer_address = '02:00:00:00:00:07'\n"
+        )
+    ).settings(restart_counter=1)
+    assert changed.local_routing
+    assert not changed.timestamp_based_approach
+    assert changed.link_local_address == read_address("fe80::1")
+    assert changed.link_layer_address == bytes.fromhex("020000000007")
+
+
 def test_all_mistakes_are_told_at_once(write: Write) -> None:
     path = write("""
 [anchor]
