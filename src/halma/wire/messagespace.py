@@ -15,6 +15,7 @@ from typing import Any, TypeVar, dataclass_transform
 from halma.value import value
 from halma.wire.layout import Declaration, compile_function, construct, parse_layout
 from halma.wire.optionspace import UNALIGNED, OptionSpace
+from halma.wire.shapes import Shapes
 
 T = TypeVar("T")
 
@@ -30,6 +31,8 @@ class MobilitySpace:
         subtype that is not declared."""
         self.encoders: dict[type[Any], Callable[[Any], bytes]] = {}
         """By class: the encoder of a whole Mobility Header with a zero checksum."""
+        self.shapes = Shapes(options)
+        """Decoders of whole messages that have come often."""
         self._subtypes: dict[int, dict[int, Callable[[bytes, int], Any]]] = {}
 
     def declare(self, declaration: Declaration) -> None:
@@ -53,6 +56,8 @@ class MobilitySpace:
         source = f"def generated(v):\n{made.checking}    tail = encode_options(v.{names[-1]}, {size})\n"
         self.encoders[cls] = compile_function(source + f"    return pack({packed}) + tail\n", cls, **scope)
         self.declarations.append(declaration)
+        if subtype is None:
+            self.shapes.declare(number, cls, made, size)
 
     def _register(self, declaration: Declaration, decoder: Callable[[bytes, int], Any]) -> None:
         number, subtype = declaration.number, declaration.subtype

@@ -21,6 +21,7 @@ from halma.wire.spaces import MOBILITY_MESSAGES
 
 _DECODERS = MOBILITY_MESSAGES.decoders
 _ENCODERS = MOBILITY_MESSAGES.encoders
+_shapes_of, _missed = MOBILITY_MESSAGES.shapes.known.get, MOBILITY_MESSAGES.shapes.missed
 _PSEUDO_ENDINGS = tuple(pseudo_header(b"", b"", (length + 1) * 8, NextHeader.MOBILITY) for length in range(256))
 
 
@@ -38,15 +39,22 @@ def decode(data: bytes, source: bytes, destination: bytes) -> Message:
         if end > len(data):
             raise DecodeError(DecodeReason.TRUNCATED, len(data))
         data = data[:end]
-    if int.from_bytes(source + destination + _PSEUDO_ENDINGS[length] + data, "big") % 65535:
+    number = int.from_bytes(source + destination + _PSEUDO_ENDINGS[length] + data, "big")
+    if number % 65535:
         raise DecodeError(DecodeReason.CHECKSUM, 4)
+    for mask, expected, shaped in _shapes_of(data[1:3], ()):
+        if number & mask == expected:
+            return shaped(data)  # type: ignore[no-any-return]
     decoder = _DECODERS[data[2]]
     if decoder is None:
         return UnknownMessage(data[2], data[6:])
     if data[0] != NextHeader.NONE:
         raise DecodeError(DecodeReason.PAYLOAD_PROTO, 0)
     message: Message | None = decoder(data, end)
-    return UnknownMessage(data[2], data[6:]) if message is None else message
+    if message is None:
+        return UnknownMessage(data[2], data[6:])
+    _missed(data)
+    return message
 
 
 def encode(message: Message, source: bytes, destination: bytes) -> bytes:

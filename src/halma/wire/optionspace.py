@@ -62,6 +62,8 @@ class OptionSpace:
         self.padded = padded
         self.unit = unit
         self.declarations: dict[int, Declaration] = {}
+        self.simple: dict[int, tuple[type[Any], Layout]] = {}
+        """By number: the options whose fields are just what an unpacking gives, and what is left over."""
         self._decoders: dict[int, Callable[[bytes, int, int], Option]] = {}
         self._encoders: dict[type[Option], Callable[[Any, int], bytes]] = {UnknownOption: self._encode_unknown}
         self.decode = self._make_decode_units() if unit > 1 else self._make_decode()
@@ -88,6 +90,8 @@ class OptionSpace:
         self._decoders[number] = compile_function(self._decode_source(made, names, inner, check), cls, **scope)
         self._encoders[cls] = compile_function(self._encode_source(made, declaration, inner, check), cls, **scope)
         self.declarations[number] = declaration
+        if not (made.unpacking or made.strings or inner or check):
+            self.simple[number] = cls, made
 
     def _make_decode(self) -> Callable[[bytes, int, int], tuple[Option, ...]]:
         get, overrun, padded = self._decoders.get, DecodeReason.OPTION_OVERRUN, self.padded
