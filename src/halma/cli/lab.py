@@ -326,9 +326,10 @@ def exec_command(
     """Run a command on a node of the lab that is up."""
     with _said_plainly():
         _need_root()
-        namespace = _the_lab(which).namespace(node)
+        lab = _the_lab(which)
+        namespace = lab.namespace(node)
         sys.stdout.flush()
-        os.execvp("ip", ["ip", "netns", "exec", namespace, *command])
+        os.execvpe("ip", ["ip", "netns", "exec", namespace, *command], lab.environment(node))
 
 
 @app.command("move")

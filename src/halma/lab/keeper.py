@@ -13,6 +13,7 @@ import json
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 from halma.lab.network import RUN, alive, labs
@@ -43,6 +44,12 @@ class Kept:
         if node not in names:
             raise LabError(f"there is no {node!r} in this lab; there are {', '.join(names)}")
         return f"halma-{self.identity}-{node}"
+
+    def environment(self, node: str) -> dict[str, str]:
+        """What a command on one of its nodes finds: this `halma`, and the socket of the daemon there, if there is one."""
+        found = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"}
+        socket = RUN / self.identity / f"{node}.sock"
+        return {**found, "HALMA_SOCKET": str(socket)} if socket.exists() else found
 
     def where(self, host: str) -> str | None:
         """The gateway that a host's link is at, None in the air. Raises LabError."""
