@@ -434,6 +434,16 @@ def test_a_node_that_is_heard_on_another_link_has_moved_when_it_does_not_answer_
     assert world.session()["state"] == "registered"
 
 
+def test_an_update_that_waited_for_the_node_is_sent_again_from_its_new_link() -> None:
+    world = World()
+    world.attach()
+    world.advance(3.5)  # the node is being looked for, to be registered once more
+    world.link_up(AP1)
+    world.hear(interface=AP1)
+    assert len(updates(world.advance(0.7))) == 1
+    assert world.session()["interface"] == "ap1"
+
+
 def test_a_node_that_still_answers_where_it_was_stays_there() -> None:
     world = World()
     world.register()

@@ -259,12 +259,15 @@ class AccessLinks:
 
     def lose(self, attachment: Attachment) -> None:
         """The node is not there. Whoever asked is told first, and may know that it is on another link."""
-        probe, interface = self._probes.pop(attachment.key, None), attachment.interface
+        probe, interface = self._probes.pop(attachment.key, _Probe(0.0)), attachment.interface
         self._context.disarm(Timer.PROBE, attachment.key)
-        for lost in probe.lost if probe is not None else ():
+        for lost in probe.lost:
             lost()
-        if self._attachments.get(attachment.key) is attachment and attachment.interface == interface:
+        if attachment.interface == interface:
             self.absent(attachment)
+        else:
+            for found in probe.found:
+                found()
 
     def ask(
         self, attachment: Attachment, interval: float, found: Callable[[], None], lost: Callable[[], None] | None = None
