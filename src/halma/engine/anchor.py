@@ -2,8 +2,8 @@
 """The anchor: one engine on one set of addresses, and the roles that it plays (RFC 6612 section 3.2).
 
 It gives each Mobility Header message to the role that it is for: Binding Updates with the proxy flag to the local mobility
-anchor, those without to the home agent. The roles share nothing but the knowledge of whose a prefix is (ANC-4). What no role
-knows is answered as RFC 6275 section 9.2 says.
+anchor, those without to the home agent, whose links are the business of `home_discovery`. The roles share nothing but the
+knowledge of whose a prefix is (ANC-4). What no role knows is answered as RFC 6275 section 9.2 says.
 
 Always holds: whatever comes from the network, `handle` raises nothing and what it keeps is bounded; a message that was not
 sent to an address of ours is dropped; no answer goes to an address that is not unicast.
@@ -20,6 +20,7 @@ from halma.engine.api import (
     Answer,
     Effect,
     ForwardingDone,
+    HomeAddressOptionReceived,
     MalformedReceived,
     MessageReceived,
     Now,
@@ -31,8 +32,11 @@ from halma.engine.api import (
 from halma.engine.heartbeat import Heartbeat, Outcome, PeerChange
 from halma.engine.home_agent import HomeAgent
 from halma.engine.home_binding_cache import prefix_of
+from halma.engine.home_discovery import HomeDiscovery
+from halma.engine.home_discovery_api import HomeDiscoveryEffect, HomeDiscoveryEvent, PrefixSolicited
 from halma.engine.home_link import DetectionDone, HomeLinkEffect, HomeLinks
 from halma.engine.home_request import HomeRequest, answer
+from halma.engine.home_revocation import HomeRevocation
 from halma.engine.local_mobility_anchor import LocalMobilityAnchor
 from halma.engine.meter import Meter
 from halma.engine.policy import Policy
@@ -47,12 +51,14 @@ from halma.wire.messages import (
     UnknownMessage,
 )
 from halma.wire.messages import Heartbeat as HeartbeatMessage
-from halma.wire.numbers import BindingErrorStatus, BindingUpdateFlag, Status
+from halma.wire.numbers import BindingErrorStatus, BindingUpdateFlag, NextHeader, RevocationFlag, Status
 
 ERRORS_PER_SECOND = 10
 """Binding Errors and Parameter Problems that are sent at the most, all peers together (RFC 4443 section 2.4 f)."""
 PROXY = int(BindingUpdateFlag.PROXY)
 UNSPECIFIED = bytes(16)
+TAKEN_ANYWAY = (NextHeader.ESP, NextHeader.AUTHENTICATION, NextHeader.MOBILITY)
+"""What may come with a Home Address option that no binding explains (RFC 6275 section 9.3.1)."""
 
 
 @value
@@ -71,9 +77,17 @@ class Started:
 
 
 AnchorEvent = (
-    MessageReceived | MalformedReceived | ForwardingDone | RevocationRequested | PolicyReplaced | Started | DetectionDone
+    MessageReceived
+    | HomeAddressOptionReceived
+    | MalformedReceived
+    | ForwardingDone
+    | RevocationRequested
+    | PolicyReplaced
+    | Started
+    | DetectionDone
+    | HomeDiscoveryEvent
 )
-AnchorEffect = Effect | HomeLinkEffect
+AnchorEffect = Effect | HomeLinkEffect | HomeDiscoveryEffect
 
 
 class Anchor:
@@ -85,6 +99,8 @@ class Anchor:
         self._heartbeat = Heartbeat(settings.heartbeat, settings.restart_counter)
         ops = itertools.count(1)
         self._home: HomeAgent | None = None
+        self._discovery: HomeDiscovery | None = None
+        self._home_revocation: HomeRevocation | None = None
         if settings.home_agent is not None:
             self._home = HomeAgent(
                 settings.home_agent,
@@ -100,6 +116,10 @@ class Anchor:
         kept = None if self._home is None else self._home.cache
         self._proxy = LocalMobilityAnchor(settings, policy, self._heartbeat, ops, kept)
         self._revocation = ProxyRevocation(settings, policy, self._proxy)
+        if settings.home_agent is not None and self._home is not None:
+            self._discovery = HomeDiscovery(settings.home_agent, self._home.cache)
+            self._home_revocation = HomeRevocation(settings.revocation, self._home, self._proxy.revocations.numbers)
+            self._home.watchers += (self._discovery.prefixes, self._home_revocation)
         self._meter = Meter()
         self.counters = {f"malformed_{reason.value}": 0 for reason in DecodeReason} | {
             "not_addressed_to_us": 0,
@@ -109,6 +129,7 @@ class Anchor:
             "errors_sent": 0,
             "errors_suppressed": 0,
             "binding_errors_received": 0,
+            "home_address_options_unbound": 0,
         }
 
     # ---- the four methods of an engine ----
@@ -123,7 +144,7 @@ class Anchor:
         if isinstance(event, MalformedReceived):
             return self._malformed(event, now)
         if isinstance(event, RevocationRequested):
-            return self._revocation.requested(event, now)
+            return self._revoke(event, now)
         if isinstance(event, PolicyReplaced):
             self._policy = self._revocation.policy = event.policy
             self._proxy.replace_policy(event.policy)
@@ -134,12 +155,18 @@ class Anchor:
             return [send for local, peer in event.peers for send in self._heartbeat.announce(local, [peer])]
         if isinstance(event, DetectionDone):
             return [] if self._home is None else self._home.detection_done(event.op, now, duplicate=event.duplicate)
+        if isinstance(event, HomeAddressOptionReceived):
+            return self._home_address_option(event, now)
+        if isinstance(event, HomeDiscoveryEvent):
+            return self._discover(event, now)
         assert_never(event)
 
     def handle_timeout(self, now: Now) -> Sequence[AnchorEffect]:
         """Do all that is due."""
         home = [] if self._home is None else self._home.handle_timeout(now)
-        effects = [*home, *self._proxy.handle_timeout(now), *self._revocation.handle_timeout(now)]
+        effects: list[AnchorEffect] = [*home, *self._proxy.handle_timeout(now), *self._revocation.handle_timeout(now)]
+        if self._discovery is not None and self._home_revocation is not None:
+            effects += [*self._home_revocation.handle_timeout(now), *self._discovery.handle_timeout(now)]
         requests, outcomes = self._heartbeat.handle_timeout(now)
         return [*effects, *requests, *self._outcomes(outcomes, now)]
 
@@ -150,6 +177,8 @@ class Anchor:
             self._revocation.next_deadline(),
             self._heartbeat.next_deadline(),
             None if self._home is None else self._home.deadlines.next(),
+            None if self._discovery is None else self._discovery.next_deadline(),
+            None if self._home_revocation is None else self._home_revocation.next_deadline(),
         )
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
@@ -188,6 +217,8 @@ class Anchor:
         existing = {"bindings": len(self._proxy.cache)}
         if self._home is not None:
             existing |= {"home_bindings": len(self._home.cache)} | self._home.counters
+        if self._discovery is not None and self._home_revocation is not None:
+            existing |= self._discovery.describe_counters() | self._home_revocation.counters
         return existing | self.counters | self._proxy.counters | self._revocation.counters | self._heartbeat.counters
 
     def peers(self) -> list[tuple[bytes, bytes]]:
@@ -230,7 +261,7 @@ class Anchor:
         if isinstance(message, HeartbeatMessage):
             return self._heartbeat_message(event, message, now)
         if isinstance(message, BindingRevocationAcknowledgement):
-            return self._revocation.acknowledged(event, message, now)
+            return self._revocation_acknowledged(event, message, now)
         if isinstance(message, BindingRevocationIndication):
             if self._policy.peer(event.source) is None:
                 return self._unexpected(event)
@@ -245,6 +276,40 @@ class Anchor:
             error = BindingError(BindingErrorStatus.UNRECOGNIZED_MH_TYPE, UNSPECIFIED, ())
             return self._error(Send(event.destination, event.source, error), now)
         return self._unexpected(event)
+
+    def _home_address_option(self, event: HomeAddressOptionReceived | PrefixSolicited, now: Now) -> list[AnchorEffect]:
+        """RFC 6275 section 9.3.1: it has to name a registration of that care-of address, else its sender is told so."""
+        if isinstance(event, HomeAddressOptionReceived) and event.next_header in TAKEN_ANYWAY:
+            return []
+        binding = None if self._home is None else self._home.cache.registered(event.home_address)
+        if binding is not None and binding.tunnel.remote == event.source:
+            return []
+        if event.destination not in self._addresses or not _is_unicast(event.source):
+            self.counters["not_addressed_to_us"] += 1
+            return []
+        self.counters["home_address_options_unbound"] += 1
+        error = BindingError(BindingErrorStatus.UNKNOWN_BINDING, event.home_address, ())
+        return [*self._error(Send(event.destination, event.source, error), now)]
+
+    def _discover(self, event: HomeDiscoveryEvent, now: Now) -> Sequence[AnchorEffect]:
+        refused = self._home_address_option(event, now) if isinstance(event, PrefixSolicited) else []
+        return refused or ([] if self._discovery is None else self._discovery.handle(event, now))
+
+    def _revoke(self, event: RevocationRequested, now: Now) -> Sequence[AnchorEffect]:
+        """A person wants something ended, whichever protocol made it."""
+        effects, count = self._revocation.requested(event, now)
+        home, more = ([], 0) if self._home_revocation is None else self._home_revocation.requested(event, now)
+        return [*effects, *home, Answer(event.op, {"revoked": count + more})]
+
+    def _revocation_acknowledged(
+        self, event: MessageReceived, message: BindingRevocationAcknowledgement, now: Now
+    ) -> Sequence[AnchorEffect]:
+        """Without the proxy flag it is a mobile node's; unless no node was asked (RFC 5846 section 5.2)."""
+        if self._home_revocation is not None and not message.flags & RevocationFlag.PROXY_BINDING:
+            answered = self._home_revocation.acknowledged(event, message)
+            if answered is not None:
+                return answered
+        return self._revocation.acknowledged(event, message, now)
 
     def _heartbeat_message(self, event: MessageReceived, message: HeartbeatMessage, now: Now) -> list[Effect]:
         if self._policy.peer(event.source) is None:

@@ -22,14 +22,40 @@ class PoolSettings:
 
 
 @value
+class Advertising:
+    """How a home link is advertised: RFC 4861 section 6.2.1 by its names, RFC 6275 sections 7.4, 7.5 and 13. Intervals are
+    seconds; the defaults are those of RFC 4861."""
+
+    link_layer_address: bytes
+    minimum_interval: float = 198.0
+    """MinRtrAdvInterval."""
+    maximum_interval: float = 600.0
+    """MaxRtrAdvInterval."""
+    minimum_delay: float = 3.0
+    """MinDelayBetweenRAs."""
+    router_lifetime: int = 1800
+    """AdvDefaultLifetime; 0 where we are no default router for the link's hosts."""
+    home_agent_lifetime: int = 1800
+
+
+@value
 class HomeLink:
     """A link of ours that is home to mobile nodes (RFC 6275 section 10): 16 bytes of prefix, its length, and the interface by
     its index. The home link of a Proxy Mobile IPv6 domain is none: its prefixes are those of the pools, and nobody is there
-    to be answered in a node's stead."""
+    to be answered in a node's stead.
+
+    `address` is ours in the prefix; `preference` is that of this home agent among those of the link. Lifetimes of the prefix
+    are seconds. Several prefixes of one interface are advertised together, as the first of them says; `advertising` None
+    leaves it to another program on this machine."""
 
     prefix: bytes
     length: int
     interface: int
+    address: bytes = b""
+    preference: int = 0
+    valid_lifetime: int = 2592000
+    preferred_lifetime: int = 604800
+    advertising: Advertising | None = None
 
 
 @value
@@ -47,6 +73,14 @@ class HomeAgentSettings:
     """The share of the lifetime after which a node is advised to refresh; 0 gives no advice (RFC 6275 section 6.2.4)."""
     refresh_request: float = 8.0
     """Seconds before the end of a registration at which the node is asked for another; 0 asks for none (section 9.5.5)."""
+    send_prefix_advertisements: bool = True
+    """Whether mobile nodes are told the prefixes of their home link (sections 8.4 and 10.6)."""
+    minimum_prefix_interval: float = 600.0
+    """MinMobPfxAdvInterval."""
+    maximum_prefix_interval: float = 86400.0
+    """MaxMobPfxAdvInterval."""
+    seed: int = 0
+    """Where the randomness of advertisements comes from."""
 
 
 @value

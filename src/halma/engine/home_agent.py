@@ -15,6 +15,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from halma.engine.anchor_settings import HomeAgentSettings
 from halma.engine.api import (
@@ -50,6 +51,17 @@ QUEUE = 4
 HOST = 128
 
 HomeAgentEffect = Effect | HomeLinkEffect
+
+
+class Watcher(Protocol):
+    """Whoever wants to know what becomes of registrations."""
+
+    def registered(self, binding: HomeBinding, now: Now) -> None:
+        """A registration has been accepted, for the first time or again."""
+
+    def ended(self, binding: HomeBinding) -> None:
+        """A registration is over, or about to be."""
+
 
 REFUSALS = {
     Status.REASON_UNSPECIFIED: "the data plane failed",
@@ -123,6 +135,7 @@ class HomeAgent:
         self._owner_of = owner_of
         self._released = released
         self._ops = ops
+        self.watchers: list[Watcher] = []
         self._by_op: dict[int, _Change] = {}
         self._busy: dict[HomeBinding, _Change] = {}
 
@@ -171,6 +184,8 @@ class HomeAgent:
                 return self._refuse(request, Status.SEQUENCE_NUMBER_OUT_OF_WINDOW, sequence=binding.sequence)
         if request.deregisters:
             return self._deregister(request, binding)
+        if binding is not None and binding.revoking:
+            return self._refuse(request, Status.ADMINISTRATIVELY_PROHIBITED)
         return self._register(request, binding, now)
 
     def _check_replay(self, request: HomeRequest, now: Now) -> Status | None:
@@ -291,6 +306,8 @@ class HomeAgent:
         binding.state = HomeState.REGISTERED
         binding.refresh_requested = False
         binding.expires = now.monotonic + binding.lifetime * LIFETIME_UNIT
+        for watcher in self.watchers:
+            watcher.registered(binding, now)
         early = self._settings.refresh_request
         self.deadlines.set(binding, binding.expires - early if early < binding.expires - now.monotonic else binding.expires)
         advice = int(binding.lifetime * self._settings.refresh_advice)
@@ -309,9 +326,13 @@ class HomeAgent:
             binding.timestamp = max(binding.timestamp, request.replay.timestamp)
 
     def _lifetime(self, request: HomeRequest) -> int:
-        """In units of 4 seconds: at most what was asked for and what the anchor and the node's profile allow."""
+        """In units of 4 seconds: at most what was asked for, and what the anchor, the prefix (RFC 6275 section 10.6.4) and the
+        node's profile allow."""
         profile = self.policy.profile(request.identifier) if request.identifier else None
         longest = self._settings.maximum_lifetime
+        link = self._links.of(request.home_address)
+        if link is not None:
+            longest = min(longest, link.valid_lifetime)
         if profile is not None and profile.lifetime:
             longest = min(longest, profile.lifetime)
         return max(1, min(request.lifetime, int(longest) // LIFETIME_UNIT))
@@ -325,6 +346,16 @@ class HomeAgent:
             self._note_order(request, binding)
             return [answer(request, Status.ACCEPTED)]
         return self._unbind(_Change(request, binding, None, ()))
+
+    def end(self, binding: HomeBinding) -> list[HomeAgentEffect]:
+        """Take a registration that was revoked out of force. Nothing happens where it is being given up already."""
+        if binding.state is not HomeState.REGISTERED or binding in self._busy:
+            return []
+        return self._unbind(_Change(None, binding, None, ()))
+
+    def is_busy(self, binding: HomeBinding) -> bool:
+        """Whether the data plane has yet to answer something about it."""
+        return binding in self._busy
 
     def _remember(self, binding: HomeBinding, now: Now) -> None:
         """Out of force, but not forgotten, so that a delayed message meets its sequence number."""
@@ -355,6 +386,8 @@ class HomeAgent:
     def _unbind(self, change: _Change) -> list[HomeAgentEffect]:
         """Take the home address and its networks out of the data plane. Interception stops at once."""
         binding = change.binding
+        for watcher in self.watchers:
+            watcher.ended(binding)
         released = self._links.release(binding)
         effects: list[HomeAgentEffect] = [
             Unbind(self._op(change), prefix, length, kind)

@@ -56,6 +56,8 @@ class HomeBinding:
     """The newest one accepted from the node (RFC 4285 section 6), 32.32 seconds; 0 where it sends none."""
     expires: float = 0.0
     refresh_requested: bool = False
+    revoking: bool = False
+    """We are ending it (RFC 5846 section 7): it stays as it is until the node has answered, or never does."""
     since: float = 0.0
 
 

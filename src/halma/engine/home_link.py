@@ -71,6 +71,10 @@ class HomeLinks:
                 return link
         return None
 
+    def on(self, interface: int) -> tuple[HomeLink, ...]:
+        """The home links of an interface, one for each prefix."""
+        return tuple(link for link in self._links if link.interface == interface)
+
     def detect(self, binding: HomeBinding, op: int) -> list[DetectDuplicate]:
         """Look whether the home address is taken."""
         link = self.of(binding.home_address)

@@ -12,11 +12,11 @@ retransmissions of section 6.3.
 from __future__ import annotations
 
 from halma.engine.anchor_settings import AnchorSettings
-from halma.engine.api import Answer, Effect, MessageReceived, Now, Report, Send, Severity
+from halma.engine.api import Effect, MessageReceived, Now, Report, Send, Severity
 from halma.engine.forwarding_change import Purpose
 from halma.engine.local_mobility_anchor import LocalMobilityAnchor
 from halma.engine.policy import Policy
-from halma.engine.proxy_binding_cache import BindingState, ProxyBinding, prefix_key
+from halma.engine.proxy_binding_cache import SESSION_PREFIX_LENGTH, BindingState, ProxyBinding, prefix_key
 from halma.engine.revocation import Revocation
 from halma.engine.waiting import HasLeft
 from halma.value import value
@@ -38,14 +38,16 @@ GLOBAL_TRIGGERS = (RevocationTrigger.PER_PEER_POLICY, RevocationTrigger.REVOKING
 
 @value
 class RevocationRequested:
-    """A person wants sessions ended. One of: `identifier` (all sessions of the node), `prefix` (the session that holds it),
-    `gateway` (all of a gateway, or with `realm` those of nodes in that realm). The `Answer` tells how many are concerned."""
+    """A person wants sessions ended. One of: `identifier` (all sessions and home registrations of the node), `prefix` of
+    `length` (the session that holds it, and home registrations of a home address or for a network in it), `gateway` (all of a
+    gateway, or with `realm` those of nodes in that realm). The `Answer` tells how many are concerned."""
 
     op: int
     identifier: bytes = b""
     prefix: bytes = b""
     gateway: bytes = b""
     realm: bytes = b""
+    length: int = SESSION_PREFIX_LENGTH
 
 
 @value
@@ -79,12 +81,12 @@ class ProxyRevocation:
 
     # ---- as initiator (section 8.1) ----
 
-    def requested(self, event: RevocationRequested, now: Now) -> list[Effect]:
-        """Begin to end the sessions that a person names."""
+    def requested(self, event: RevocationRequested, now: Now) -> tuple[list[Effect], int]:
+        """Begin to end the sessions that a person names; with how many they are."""
         if event.gateway:
             return self._revoke_gateway(event, now)
         if event.prefix:
-            held = self._anchor.cache.by_prefix(event.prefix)
+            held = self._anchor.cache.by_prefix(event.prefix[:8] + bytes(8))
             bindings = [] if held is None else [held]
         else:
             node = self._anchor.cache.node(event.identifier)
@@ -95,7 +97,7 @@ class ProxyRevocation:
             begun = self._revoke(binding, now)
             revoked += bool(begun)
             effects += begun
-        return [*effects, Answer(event.op, {"revoked": revoked})]
+        return effects, revoked
 
     def _revoke(self, binding: ProxyBinding, now: Now) -> list[Effect]:
         """One session: its traffic stops, and its gateway is told why (section 8.1)."""
@@ -113,12 +115,12 @@ class ProxyRevocation:
         report = Report(Severity.INFO, "revoking", text, binding.gateway, (binding.node.identifier, binding.gateway))
         return [*self._anchor.changes.bind(Purpose.BLOCK, binding, None), indication, report]
 
-    def _revoke_gateway(self, event: RevocationRequested, now: Now) -> list[Effect]:
+    def _revoke_gateway(self, event: RevocationRequested, now: Now) -> tuple[list[Effect], int]:
         """All sessions of a gateway, or those of one realm: one indication with the Global flag for all of them."""
         subject = GatewayRevocation(event.gateway, event.realm)
         concerned = self._concerned(subject)
         if not concerned:
-            return [Answer(event.op, {"revoked": 0})]
+            return [], 0
         if event.realm:
             trigger = RevocationTrigger.REVOKING_MOBILITY_NODE_LOCAL_POLICY
             options: tuple[Option, ...] = (MobileNodeIdentifier(NAI, b"@" + event.realm),)
@@ -128,9 +130,9 @@ class ProxyRevocation:
         local = concerned[0].tunnel.local
         indication = self._anchor.revocations.start(local, event.gateway, trigger, flags, options, subject, now)
         if indication is None:
-            return [Answer(event.op, {"revoked": 0})]
+            return [], 0
         self.counters["revocations_sent"] += 1
-        return [indication, Answer(event.op, {"revoked": len(concerned)})]
+        return [indication], len(concerned)
 
     def _concerned(self, subject: GatewayRevocation) -> list[ProxyBinding]:
         bindings = self._anchor.cache.of_gateway(subject.gateway)

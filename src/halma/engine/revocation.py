@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from halma.engine.api import Now, Send
+from halma.engine.api import Association, Now, Send
 from halma.engine.timers import Deadlines
 from halma.value import value
 from halma.wire.messages import BindingRevocationAcknowledgement, BindingRevocationIndication
@@ -43,10 +43,11 @@ class Revocation:
 
 
 class Revocations:
-    """The outstanding indications of one role."""
+    """The outstanding indications of one role. Roles that speak from one address share the set of `numbers` in use."""
 
-    def __init__(self, settings: RevocationSettings) -> None:
+    def __init__(self, settings: RevocationSettings, numbers: set[int] | None = None) -> None:
         self._settings = settings
+        self.numbers: set[int] = set() if numbers is None else numbers
         self._outstanding: dict[int, Revocation] = {}
         self._by_subject: dict[Hashable, Revocation] = {}
         self._deadlines: Deadlines[int] = Deadlines()
@@ -56,16 +57,27 @@ class Revocations:
         return len(self._outstanding)
 
     def start(
-        self, local: bytes, peer: bytes, trigger: int, flags: int, options: tuple[Option, ...], subject: Hashable, now: Now
+        self,
+        local: bytes,
+        peer: bytes,
+        trigger: int,
+        flags: int,
+        options: tuple[Option, ...],
+        subject: Hashable,
+        now: Now,
+        home_address: bytes = b"",
+        association: Association | None = None,
     ) -> Send | None:
-        """The indication to send (section 6.1.1). None when one for this subject is out already, or when all 65536 sequence
-        numbers are outstanding."""
-        if subject in self._by_subject or len(self._outstanding) == SEQUENCE_NUMBERS:
+        """The indication to send (section 6.1.1); to a mobile node with its `home_address` (section 7). None when one for this
+        subject is out already, or when all 65536 sequence numbers are outstanding."""
+        if subject in self._by_subject or len(self.numbers) == SEQUENCE_NUMBERS:
             return None
         self._last = (self._last + 1) % SEQUENCE_NUMBERS
-        while self._last in self._outstanding:
+        while self._last in self.numbers:
             self._last = (self._last + 1) % SEQUENCE_NUMBERS
-        send = Send(local, peer, BindingRevocationIndication(trigger, self._last, flags, options))
+        self.numbers.add(self._last)
+        message = BindingRevocationIndication(trigger, self._last, flags, options)
+        send = Send(local, peer, message, home_address, association)
         self._outstanding[self._last] = Revocation(send, self._last, subject, self._settings.initial_delay)
         self._by_subject[subject] = self._outstanding[self._last]
         self._deadlines.set(self._last, now.monotonic + self._settings.initial_delay)
@@ -106,5 +118,6 @@ class Revocations:
 
     def _end(self, revocation: Revocation) -> None:
         del self._outstanding[revocation.sequence]
+        self.numbers.discard(revocation.sequence)
         del self._by_subject[revocation.subject]
         self._deadlines.stop(revocation.sequence)
