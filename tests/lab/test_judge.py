@@ -11,7 +11,7 @@ from ipaddress import IPv6Address
 
 import pytest
 
-from halma.lab import judge
+from halma.lab import judge, judge_traffic
 from halma.lab.evidence import Evidence
 from halma.lab.moves import handovers, losses, windows
 from halma.lab.scenarios import domain
@@ -27,6 +27,7 @@ from tests.lab.world import (
     GAP,
     HOST,
     HOST_LINK_LAYER,
+    LINK_DOWN,
     LINK_UP,
     LMA,
     MOVED,
@@ -48,23 +49,25 @@ PATH_UP = [("from mag1",), ("from mag2",)]
 ASKED: dict[str, Callable[[Evidence], Check]] = {
     "captures": judge.captures_complete,
     "daemons": judge.daemons_lived,
-    "sockets": judge.sockets_agree,
+    "sockets": judge_traffic.sockets_agree,
     "address": lambda evidence: judge.address_kept(evidence, "h1"),
     "registered": lambda evidence: judge.registrations(evidence, "h1", exact=True)[0],
     "moved": lambda evidence: judge.registrations(evidence, "h1", exact=True)[1],
     "moved somehow": lambda evidence: judge.registrations(evidence, "h1", exact=False)[1],
+    "noticed": lambda evidence: judge.noticed(evidence, "h1", 0.1),
+    "waits": lambda evidence: judge.waits_silently(evidence, "h1"),
     "prefix": lambda evidence: judge.same_prefix(evidence, "h1"),
     "leak": judge.no_leak,
     "silent": lambda evidence: judge.host_silent(evidence, "h1"),
     "router": lambda evidence: judge.advertisements(evidence, "h1", *ROUTER),
-    "way down": lambda evidence: judge.paths(evidence, DOWN, PATH_DOWN, "ANC-2"),
-    "way up": lambda evidence: judge.paths(evidence, UP, PATH_UP, "GW-4"),
-    "loss down": lambda evidence: judge.stray_losses(evidence, DOWN, allowed=0, requirement="ANC-1"),
-    "loss up": lambda evidence: judge.stray_losses(evidence, UP, allowed=0, requirement="ANC-1"),
+    "way down": lambda evidence: judge_traffic.paths(evidence, DOWN, PATH_DOWN, "ANC-2"),
+    "way up": lambda evidence: judge_traffic.paths(evidence, UP, PATH_UP, "GW-4"),
+    "loss down": lambda evidence: judge_traffic.stray_losses(evidence, DOWN, allowed=0, requirement="ANC-2"),
+    "loss up": lambda evidence: judge_traffic.stray_losses(evidence, UP, allowed=0, requirement="ANC-2"),
     "early": lambda evidence: judge.nothing_before_answer(evidence, "h1"),
     "honest": lambda evidence: judge.honest_answers(evidence, "h1"),
     "complaints": judge.no_complaints,
-    "resumed": lambda evidence: judge.resumed(handovers(evidence, "h1")[0], 3.0, "GW-2"),
+    "resumed": lambda evidence: judge_traffic.resumed(handovers(evidence, "h1")[0], 3.0, "GW-2"),
 }
 
 
@@ -156,7 +159,19 @@ def test_a_packet_with_another_address(world: World) -> None:
 
 def test_a_gateway_that_does_not_give_up(world: World) -> None:
     world.frames = [frame for frame in world.frames if not frame[2].endswith(update(1, 2, 0))]
-    assert failed(world) == {"moved", "moved somehow"}
+    assert failed(world) == {"moved", "moved somehow", "noticed"}
+
+
+def test_a_gateway_that_notices_late(world: World) -> None:
+    world.frames = [frame for frame in world.frames if not frame[2].endswith(update(1, 2, 0))]
+    world.signal(MOVED + 0.2, update(1, 2, 0), 1, up=True)
+    assert "noticed" in failed(world)
+
+
+def test_a_sender_who_is_told_that_the_host_cannot_be_reached(world: World) -> None:
+    error = bytes([1, 0]) + bytes(6) + probe(DOWN, 71, CN, HOST)
+    world.put("outside", LINK_DOWN + 0.01, header(LMA, CN, 58, error))
+    assert failed(world) == {"waits"}
 
 
 def test_a_refused_registration(world: World) -> None:
@@ -315,19 +330,19 @@ def test_a_message_that_does_not_decode(world: World) -> None:
 
 def test_a_gap_that_is_too_long(world: World) -> None:
     [handover] = handovers(world.evidence(), "h1")
-    assert judge.resumed(handover, 20.0, "GW-2").passed
-    assert judge.resumed(handover, 5.0, "GW-2").passed  # a slow machine: the gap is long, but two probes were lost
-    assert not judge.resumed(handover, 1.0, "GW-2").passed
+    assert judge_traffic.resumed(handover, 20.0, "GW-2").passed
+    assert judge_traffic.resumed(handover, 5.0, "GW-2").passed  # a slow machine: the gap is long, but two probes were lost
+    assert not judge_traffic.resumed(handover, 1.0, "GW-2").passed
     never = Handover("h1", "mag1", "mag2", 0.0, 0.0, 0.0, None, 1.0, 0, 0, 1.0)
-    assert not judge.resumed(never, 20.0, "GW-2").passed
+    assert not judge_traffic.resumed(never, 20.0, "GW-2").passed
 
 
 @pytest.mark.parametrize(("zones", "passed"), [({Zone.ACCESS}, False), ({Zone.ACCESS, Zone.CORE}, True)])
 def test_forged_packets(world: World, zones: set[Zone], passed: bool) -> None:
     world.put("access-h1", LINK_UP + 0.5, probe(30, 0, STRANGER, CN), HOST_LINK_LAYER)
     world.put("core-mag2", LINK_UP + 0.5001, header(gateway(2), LMA, 41, probe(30, 0, STRANGER, CN)))
-    assert judge.forged_dropped(world.evidence(), 30, zones, "x", "GW-4").passed is passed
+    assert judge_traffic.forged_dropped(world.evidence(), 30, zones, "x", "GW-4").passed is passed
 
 
 def test_forged_packets_that_nobody_sent(world: World) -> None:
-    assert not judge.forged_dropped(world.evidence(), 30, set(Zone), "x", "GW-4").passed
+    assert not judge_traffic.forged_dropped(world.evidence(), 30, set(Zone), "x", "GW-4").passed

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from halma.lab import judge
+from halma.lab import judge, judge_traffic
 from halma.lab.capture import Captures
 from halma.lab.daemons import Daemon, to_toml
 from halma.lab.evidence import Evidence
@@ -88,10 +88,10 @@ def test_a_hosts_link_really_moves_and_traffic_follows(tmp_path: Path) -> None:
     assert [up for _, up in evidence.carrier("h1")] == [True, False, True]
     for check in (
         judge.captures_complete(evidence),
-        judge.sockets_agree(evidence),
-        judge.connection_lives(evidence, 3, "GW-3"),
-        judge.stray_losses(evidence, 1, allowed=0, requirement="ANC-1"),
-        judge.stray_losses(evidence, 2, allowed=0, requirement="ANC-1"),
+        judge_traffic.sockets_agree(evidence),
+        judge_traffic.connection_lives(evidence, 3, "GW-3"),
+        judge_traffic.stray_losses(evidence, 1, allowed=0, requirement="ANC-2"),
+        judge_traffic.stray_losses(evidence, 2, allowed=0, requirement="ANC-2"),
         judge.host_silent(evidence, "h1"),
     ):
         assert check.passed, check

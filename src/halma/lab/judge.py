@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The judge: questions to the evidence, each answered with a `Check`. Scenarios choose which to ask.
+"""The judge of links, hosts and signalling: questions to the evidence, each answered with a `Check`. Scenarios choose which
+to ask; `halma.lab.judge_traffic` has those about what became of packets.
 
 Always holds: a judge believes the captures, the kernels and the two ends of the traffic, never a daemon's own word; a check
 about something of which nothing was seen fails.
@@ -13,9 +14,9 @@ from ipaddress import IPv6Address, IPv6Network
 
 from halma.lab.evidence import Evidence, Signal
 from halma.lab.moves import Window, losses, windows
-from halma.lab.packets import ICMPV6, MOBILITY, TCP, UDP, Sighting
+from halma.lab.packets import ICMPV6, MOBILITY, TCP, UDP
 from halma.lab.topology import Kind, Zone
-from halma.lab.verdict import Check, Handover
+from halma.lab.verdict import Check
 from halma.value import value
 from halma.wire.messages import BindingAcknowledgement, BindingUpdate
 from halma.wire.nd import PrefixInformation, RouterAdvertisement
@@ -25,12 +26,13 @@ _SHOWN = 4
 """How many offenders a detail names."""
 
 _PARAMETER_PROBLEM = 4
+_FIRST_INFORMATIONAL = 128
 
 _SETTLING = 0.0005
 """Seconds that two processors may disagree about the order of a message and the packets beside it."""
 
 
-def _some(items: Sequence[str]) -> str:
+def some(items: Sequence[str]) -> str:
     """The first few of many, for a detail."""
     return ", ".join(items[:_SHOWN]) + (f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else "")
 
@@ -49,7 +51,7 @@ def captures_complete(evidence: Evidence) -> Check:
         "lab",
         "captures are complete",
         bool(evidence.captured) and not faults,
-        _some(faults) or f"{total} frames at {len(evidence.captured)} points",
+        some(faults) or f"{total} frames at {len(evidence.captured)} points",
     )
 
 
@@ -58,7 +60,7 @@ def daemons_lived(evidence: Evidence) -> Check:
     faults = [f"{node} died" for node in evidence.journal.get("died", [])]
     faults += [f"{node} ended with status {status}" for node, status in evidence.journal["exits"].items() if status]
     return Check(
-        "lab", "daemons live and stop when asked", not faults, _some(faults) or f"{len(evidence.journal['exits'])} daemons"
+        "lab", "daemons live and stop when asked", not faults, some(faults) or f"{len(evidence.journal['exits'])} daemons"
     )
 
 
@@ -131,11 +133,62 @@ def registrations(evidence: Evidence, host: str, *, exact: bool, requirement: st
         if exact and not faults and (len(updates), len(answers), len(during)) != (wanted, wanted, 2 * wanted):
             faults.append(
                 f"{len(updates)} PBU, {len(answers)} PBA and {len(during) - len(updates) - len(answers)} other messages "
-                f"where {wanted} and {wanted} were due: {_some([_describe(signal) for signal in during])}"
+                f"where {wanted} and {wanted} were due: {some([_describe(signal) for signal in during])}"
             )
         name = f"{host}: {window.source or 'nowhere'} to {window.target or 'nowhere'}, PBU and PBA"
-        checks.append(Check(requirement, name, not faults, _some(faults) or "; ".join(told)))
+        checks.append(Check(requirement, name, not faults, some(faults) or "; ".join(told)))
     return checks
+
+
+def noticed(evidence: Evidence, host: str, within_s: float, requirement: str = "GW-1") -> Check:
+    """Each movement was noticed: the old gateway gave the host up soon after its link had been taken, and the new one
+    registered it soon after link-up."""
+    updates = [signal for signal in evidence.signals_about(host) if _is_proxy_update(signal)]
+    faults = []
+    told = []
+    for window in windows(evidence, host):
+        for expected in expected_registrations(window):
+            since = window.moved if expected.gives_up else window.link_up
+            sent = next(
+                (
+                    update.sent
+                    for update in updates
+                    if update.source == expected.gateway
+                    and (_lifetime(update) == 0) == expected.gives_up
+                    and window.moved <= update.sent < window.until
+                ),
+                None,
+            )
+            what = f"{expected.gateway} {'loses' if expected.gives_up else 'sees'} {host}"
+            if sent is None or since is None or sent - since > within_s:
+                faults.append(f"{what} {'never' if sent is None or since is None else f'after {sent - since:.2f} s'}")
+            else:
+                told.append(f"{what} after {max(0.0, sent - since) * 1000:.1f} ms")
+    detail = some(faults) or some(told)
+    return Check(requirement, f"gateways notice {host} come and go", bool(told) and not faults, detail)
+
+
+def waits_silently(evidence: Evidence, host: str, requirement: str = "ANC-6") -> Check:
+    """While the host was between two gateways the anchor dropped what was for it and told no sender that it cannot be
+    reached (RFC 5213 section 5.3.5)."""
+    address = IPv6Address(evidence.journal["addresses"].get(host, "::")).packed
+    faults: Counter[str] = Counter()
+    for sighting in evidence.sightings:
+        if evidence.zones.get(sighting.point) is Zone.OUTSIDE and sighting.protocol == ICMPV6 and sighting.time < evidence.end:
+            kind, about = sighting.payload[:1], sighting.payload[8 + 24 : 8 + 40]
+            if kind and kind[0] < _FIRST_INFORMATIONAL and about == address:
+                faults[f"ICMPv6 type {kind[0]} from {evidence.owner(sighting.inner.source)}"] += 1
+    dropped = sum(
+        sum(losses(evidence, stream).gaps)
+        for stream, ends in evidence.streams.items()
+        if ends["kind"] == "udp" and ends["destination"] == host
+    )
+    return Check(
+        requirement,
+        f"the binding of {host} waits for its new gateway",
+        bool(dropped) and not faults,
+        some([f"{what} ({count})" for what, count in faults.items()]) or f"{dropped} packets dropped silently",
+    )
 
 
 def _lifetime(signal: Signal) -> int:
@@ -187,7 +240,7 @@ def same_prefix(evidence: Evidence, host: str, requirement: str = "ANC-4") -> Ch
     return Check(requirement, f"one home network prefix for {host}", bool(given) and given == expected, detail)
 
 
-def no_leak(evidence: Evidence, requirement: str = "ANC-3") -> Check:
+def no_leak(evidence: Evidence, requirement: str = "ANC-2") -> Check:
     """No packet from or to a home network prefix was bare on a core link."""
     ranges = [_range(network) for network in evidence.topology.home_prefixes]
     leaks: Counter[str] = Counter()
@@ -198,7 +251,7 @@ def no_leak(evidence: Evidence, requirement: str = "ANC-3") -> Check:
             outer = sighting.outer
             if _within(outer.source, ranges) or _within(outer.destination, ranges):
                 leaks[f"{_text(outer.source)} to {_text(outer.destination)} at {sighting.point}"] += 1
-    detail = _some([f"{what} ({count} packets)" for what, count in leaks.most_common()])
+    detail = some([f"{what} ({count} packets)" for what, count in leaks.most_common()])
     return Check(
         requirement,
         "nothing leaks outside the tunnels",
@@ -233,7 +286,7 @@ def host_silent(evidence: Evidence, host: str, requirement: str = "GW-3") -> Che
         requirement,
         f"no mobility signalling by {host}",
         bool(sent) and not faults,
-        _some([f"{what} ({count})" for what, count in faults.items()]) or f"{sent} packets of plain IPv6",
+        some([f"{what} ({count})" for what, count in faults.items()]) or f"{sent} packets of plain IPv6",
     )
 
 
@@ -268,140 +321,8 @@ def advertisements(evidence: Evidence, host: str, router: bytes, link_layer: byt
         requirement,
         f"one router for {host}, unicast advertisements",
         bool(count) and not faults,
-        _some([f"{what} ({times})" for what, times in faults.items()])
+        some([f"{what} ({times})" for what, times in faults.items()])
         or f"{count} advertisements at {', '.join(sorted(gateways))}",
-    )
-
-
-@value
-class Run:
-    """Probes with consecutive numbers that took the same way: `path` names the far ends of their tunnels."""
-
-    path: tuple[str, ...]
-    first: int
-    last: int
-    count: int
-
-
-def tunnels(evidence: Evidence, sightings: Sequence[Sighting]) -> tuple[str, ...]:
-    """The gateways whose tunnels with the anchor a packet was seen in, in order; a tunnel between two other nodes is
-    named by both."""
-    anchors = {node.name for node in evidence.topology.of_kind(Kind.ANCHOR)}
-    path: list[str] = []
-    for sighting in sightings:
-        if sighting.bare or evidence.zones.get(sighting.point) is not Zone.CORE:
-            continue
-        source, destination = evidence.owner(sighting.outer.source), evidence.owner(sighting.outer.destination)
-        if source in anchors:
-            name = f"to {destination}"
-        elif destination in anchors:
-            name = f"from {source}"
-        else:
-            name = f"{source} to {destination}"
-        if not path or path[-1] != name:
-            path.append(name)
-    return tuple(path)
-
-
-def runs(evidence: Evidence, stream: int) -> list[Run]:
-    """The ways that the delivered probes of a stream took, in the order of their numbers."""
-    found: list[Run] = []
-    for delivery in evidence.deliveries(stream):
-        if delivery.delivered is None:
-            continue
-        path = tunnels(evidence, delivery.sightings)
-        if found and found[-1].path == path:
-            found[-1] = Run(path, found[-1].first, delivery.number, found[-1].count + 1)
-        else:
-            found.append(Run(path, delivery.number, delivery.number, 1))
-    return found
-
-
-def paths(evidence: Evidence, stream: int, expected: Sequence[tuple[str, ...]], requirement: str) -> Check:
-    """The delivered probes of a stream took exactly these ways, one after the other."""
-    ends = evidence.streams[stream]
-    seen = runs(evidence, stream)
-    told = "; ".join(f"{run.first}-{run.last} {' then '.join(run.path) or 'bare'}" for run in seen[:8])
-    return Check(
-        requirement,
-        f"the way of each packet {ends['source']} to {ends['destination']}",
-        [run.path for run in seen] == list(expected),
-        told or "no packet was delivered",
-    )
-
-
-def stray_losses(evidence: Evidence, stream: int, *, allowed: int, requirement: str) -> Check:
-    """Outside of the gaps of handovers no more than `allowed` probes of a stream were lost."""
-    ends = evidence.streams[stream]
-    lost = losses(evidence, stream)
-    sent = len(evidence.deliveries(stream))
-    detail = f"{sent} sent, {sum(lost.gaps)} lost in handovers, {len(lost.strays)} otherwise"
-    if lost.strays:
-        detail += f" (numbers {_some([str(number) for number in lost.strays])})"
-    return Check(
-        requirement,
-        f"no other loss {ends['source']} to {ends['destination']}",
-        bool(sent) and len(lost.strays) <= allowed,
-        detail,
-    )
-
-
-def sockets_agree(evidence: Evidence) -> Check:
-    """What the receivers' sockets counted is what the captures show as delivered."""
-    faults = []
-    total = 0
-    for stream, ends in evidence.streams.items():
-        if ends["kind"] != "udp":
-            continue
-        counted = evidence.results(ends["destination"]).get("receive", {}).get(str(stream), {}).get("different", 0)
-        delivered = sum(delivery.delivered is not None for delivery in evidence.deliveries(stream))
-        total += counted
-        if counted != delivered:
-            faults.append(f"stream {stream}: {counted} at the socket, {delivered} on the link")
-    return Check(
-        "lab", "sockets received what the links carried", bool(total) and not faults, _some(faults) or f"{total} probes"
-    )
-
-
-def connection_lives(evidence: Evidence, stream: int, requirement: str) -> Check:
-    """A TCP connection lasted from its one SYN to the end: no reset on the wire, no byte wrong, and bytes acknowledged in
-    both directions after the last movement of its host."""
-    ends = evidence.streams[stream]
-    faults = []
-    hosts = {ends["source"], ends["destination"]}
-    moved = max((movement["time"] for movement in evidence.journal["movements"] if movement["host"] in hosts), default=0.0)
-    port = (20000 + stream).to_bytes(2)
-    starts: set[bytes] = set()
-    late: set[bytes] = set()
-    for sighting in evidence.sightings:
-        segment = sighting.payload
-        if sighting.protocol != TCP or len(segment) < 20 or port not in {segment[:2], segment[2:4]}:
-            continue
-        flags = segment[13]
-        if flags & 0x04:
-            faults.append(f"a reset at {sighting.point}")
-        if flags & 0x12 == 0x02:
-            starts.add(segment[4:8])
-        data = len(segment) > (segment[12] >> 4) * 4
-        target = sighting.inner.destination
-        if data and sighting.time > moved and sighting.bare and sighting.point in evidence.points_of(evidence.owner(target)):
-            late.add(target)
-    if len(starts) != 1:
-        faults.append(f"{len(starts)} connections were opened")
-    if len(late) != 2:
-        faults.append("no data both ways after the last handover")
-    told = []
-    for node in (ends["source"], ends["destination"]):
-        result = evidence.results(node).get("connections", {}).get(str(stream))
-        if result is None or result["error"] or result["wrong"] or not result["received"]:
-            faults.append(f"{node}: {result}")
-        else:
-            told.append(f"{node} sent {result['sent']} and received {result['received']} bytes")
-    return Check(
-        requirement,
-        f"the TCP connection {ends['source']} to {ends['destination']} lives",
-        not faults,
-        _some(faults) or "; ".join(told),
     )
 
 
@@ -445,7 +366,7 @@ def nothing_before_answer(evidence: Evidence, host: str, requirement: str = "GW-
         requirement,
         f"no packet of {host} before the PBA",
         bool(judged) and not faults,
-        _some(faults) or f"{judged} attachments",
+        some(faults) or f"{judged} attachments",
     )
 
 
@@ -476,7 +397,7 @@ def honest_answers(evidence: Evidence, host: str, requirement: str = "ANC-8") ->
         requirement,
         f"packets to {host} follow each PBA",
         bool(judged) and not faults,
-        _some([f"{what} ({count})" for what, count in faults.items()]) or f"{judged} packets, {len(changes)} PBAs",
+        some([f"{what} ({count})" for what, count in faults.items()]) or f"{judged} packets, {len(changes)} PBAs",
     )
 
 
@@ -501,23 +422,6 @@ def _acceptances(signals: Sequence[Signal]) -> list[Acceptance]:
     return sorted(found, key=lambda acceptance: acceptance.accepted)
 
 
-def forged_dropped(evidence: Evidence, stream: int, allowed: set[Zone], name: str, requirement: str) -> Check:
-    """The forged probes of a stream were sent, and got no further than links of the `allowed` zones."""
-    sent = 0
-    reached: Counter[str] = Counter()
-    for sightings in evidence.seen(stream).values():
-        sent += 1
-        for sighting in sightings:
-            if evidence.zones.get(sighting.point) not in allowed:
-                reached[sighting.point] += 1
-    return Check(
-        requirement,
-        name,
-        bool(sent) and not reached,
-        _some([f"{count} at {point}" for point, count in reached.items()]) or f"{sent} sent, none got through",
-    )
-
-
 def no_complaints(evidence: Evidence, requirement: str = "ANC-8") -> Check:
     """No node answered signalling with an ICMPv6 Parameter Problem."""
     faults: Counter[str] = Counter()
@@ -530,25 +434,5 @@ def no_complaints(evidence: Evidence, requirement: str = "ANC-8") -> Check:
         requirement,
         "no complaint about signalling",
         bool(evidence.signals) and not told,
-        _some(told) or f"{len(evidence.signals)} messages",
+        some(told) or f"{len(evidence.signals)} messages",
     )
-
-
-def resumed(handover: Handover, longest_ms: float, requirement: str) -> Check:
-    """Packets came both ways soon enough after a handover: within `longest_ms` of link-up, or, on a machine that is too slow
-    to send a probe every millisecond, after no more lost probes than it would send in that time."""
-    ways = {"down": (handover.gap_down_ms, handover.lost_down), "up": (handover.gap_up_ms, handover.lost_up)}
-    passed = all(gap is not None and (gap <= longest_ms or lost <= longest_ms) for gap, lost in ways.values())
-    told = ", ".join(f"{way} {'never' if gap is None else f'after {gap:.1f} ms'}" for way, (gap, _) in ways.items())
-    return Check(
-        requirement,
-        f"{handover.host}: packets flow again at {handover.target}",
-        passed,
-        f"{told}; {handover.lost_down} and {handover.lost_up} lost",
-    )
-
-
-def tolerated(evidence: Evidence, stream: int) -> int:
-    """How many stray losses of a stream the links' own loss explains: twice what is expected and a few."""
-    rate = max((link.impairment.loss for link in evidence.topology.links if link.impairment is not None), default=0.0)
-    return int(len(evidence.deliveries(stream)) * rate * 4 + 10) if rate else 0

@@ -8,7 +8,7 @@ were not delivered are red and stand at the time at which they were sent.
 from __future__ import annotations
 
 from halma.lab.evidence import Delivery, Evidence
-from halma.lab.judge import tunnels
+from halma.lab.judge_traffic import tunnels
 from halma.lab.moves import windows
 from halma.lab.picture import FAINT, HAIR, INK, PALETTE, RED, Picture
 from halma.lab.topology import Kind

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
-from halma.lab import judge
+from halma.lab import judge, judge_traffic
 from halma.lab.daemons import Daemon
 from halma.lab.evidence import Evidence
 from halma.lab.moves import handovers
@@ -34,6 +34,8 @@ _FORGED_SOURCE, _FORGED_GATEWAY, _FORGED_TUNNEL = 30, 31, 32
 _FORGED = 20
 """How many packets each forgery sends."""
 
+_SOON = 2.0
+"""Seconds in which a gateway must notice that a host has come or gone."""
 _LONGEST_GAP_MS = 250.0
 _LONGEST_GAP_LOSSY_MS = 5000.0
 
@@ -99,12 +101,14 @@ class PmipHandover:
         lossy = any(link.impairment is not None and link.impairment.loss for link in evidence.topology.links)
         yield judge.captures_complete(evidence)
         yield judge.daemons_lived(evidence)
-        yield judge.sockets_agree(evidence)
+        yield judge_traffic.sockets_agree(evidence)
         for host in _PLACES:
             yield judge.address_kept(evidence, host)
         for host in _PLACES:
             yield from judge.registrations(evidence, host, exact=not lossy)
+            yield judge.noticed(evidence, host, _SOON)
         yield judge.same_prefix(evidence, _ROAMER)
+        yield judge.waits_silently(evidence, _ROAMER)
         yield judge.advertisements(evidence, _ROAMER, domain.ROUTER_LINK_LOCAL.packed, domain.ROUTER_LINK_LAYER)
         for host in _PLACES:
             yield judge.host_silent(evidence, host)
@@ -112,26 +116,28 @@ class PmipHandover:
         yield judge.honest_answers(evidence, _ROAMER)
         yield judge.no_complaints(evidence)
         yield judge.no_leak(evidence)
-        yield judge.paths(evidence, _DOWN, [(f"to {gateway}",) for gateway in _ROUTE], "ANC-2")
-        yield judge.paths(evidence, _UP, [(f"from {gateway}",) for gateway in _ROUTE], "GW-4")
+        yield judge_traffic.paths(evidence, _DOWN, [(f"to {gateway}",) for gateway in _ROUTE], "ANC-2")
+        yield judge_traffic.paths(evidence, _UP, [(f"from {gateway}",) for gateway in _ROUTE], "GW-4")
         for host, (down, up) in _STAYING.items():
-            yield judge.paths(evidence, down, [(f"to {_PLACES[host]}",)], "ANC-2")
-            yield judge.paths(evidence, up, [(f"from {_PLACES[host]}",)], "GW-4")
+            yield judge_traffic.paths(evidence, down, [(f"to {_PLACES[host]}",)], "ANC-2")
+            yield judge_traffic.paths(evidence, up, [(f"from {_PLACES[host]}",)], "GW-4")
         for stream in _NEIGHBOURS:
-            yield judge.paths(evidence, stream, [("from mag2", "to mag2")], "ANC-2")
+            yield judge_traffic.paths(evidence, stream, [("from mag2", "to mag2")], "ANC-2")
         longest = _LONGEST_GAP_LOSSY_MS if lossy else _LONGEST_GAP_MS
         for handover in self.handovers(evidence):
-            yield judge.resumed(handover, longest, "GW-2")
+            yield judge_traffic.resumed(handover, longest, "GW-2")
         for stream, ends in evidence.streams.items():
             if ends["kind"] == "udp":
-                yield judge.stray_losses(evidence, stream, allowed=judge.tolerated(evidence, stream), requirement="ANC-1")
-        yield judge.connection_lives(evidence, _TCP, "GW-3")
-        yield judge.forged_dropped(
+                requirement = "GW-4" if ends["destination"] == "cn" else "ANC-2"
+                allowed = judge_traffic.tolerated(evidence, stream)
+                yield judge_traffic.stray_losses(evidence, stream, allowed=allowed, requirement=requirement)
+        yield judge_traffic.connection_lives(evidence, _TCP, "GW-3")
+        yield judge_traffic.forged_dropped(
             evidence, _FORGED_SOURCE, {Zone.ACCESS}, "a source that is not the host's own goes nowhere", "GW-4"
         )
         core = {Zone.CORE}
-        yield judge.forged_dropped(evidence, _FORGED_GATEWAY, core, "another gateway cannot send for the host", "ANC-3")
-        yield judge.forged_dropped(evidence, _FORGED_TUNNEL, core, "a stranger's tunnel is not opened", "ANC-3")
+        yield judge_traffic.forged_dropped(evidence, _FORGED_GATEWAY, core, "another gateway cannot send for the host", "ANC-3")
+        yield judge_traffic.forged_dropped(evidence, _FORGED_TUNNEL, core, "a stranger's tunnel is not opened", "ANC-3")
 
     def handovers(self, evidence: Evidence) -> Sequence[Handover]:
         """The moves of host 1."""
