@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from halma.engine.gateway_api import UNSPECIFIED
-from halma.netio import netlink
+from halma.netio import netlink_socket
 from halma.netio.access_interface import SETTINGS, AccessInterface
 from halma.netio.netlink import LinkControl, LinkGone, LinkMonitor, LinkState
 from tests.conftest import run_ip
@@ -112,8 +112,8 @@ def test_what_a_bridge_tells_of_its_ports_is_no_news(pair: Pair, monitor: LinkMo
 
 
 def test_damaged_netlink_messages_end_the_reading() -> None:
-    assert list(netlink._messages(b"\x04\0\0\0" + bytes(20))) == []
-    assert netlink._attributes(b"\x01\0\x01\0") == {}
+    assert list(netlink_socket.messages(b"\x04\0\0\0" + bytes(20))) == []
+    assert netlink_socket.attributes(b"\x01\0\x01\0") == {}
 
 
 # ---- asking -----------------------------------------------------------------------------------------------------------

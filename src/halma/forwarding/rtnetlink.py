@@ -13,11 +13,9 @@ import socket
 import struct
 from collections.abc import Iterator, Sequence
 
+from halma.netio.netlink_socket import ACK, CREATE, DUMP, EXCLUSIVE, REPLACE, NetlinkSocket, attribute, attributes
 from halma.value import value
 
-_ERROR, _DONE = 2, 3
-_REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
-CREATE, EXCLUSIVE, REPLACE = 0x400, 0x200, 0x100
 _NEW_LINK, _DELETE_LINK, _GET_LINK = 16, 17, 18
 _NEW_ROUTE, _DELETE_ROUTE, _GET_ROUTE = 24, 25, 26
 _NEW_RULE, _DELETE_RULE, _GET_RULE = 32, 33, 34
@@ -37,21 +35,6 @@ MAIN_TABLE = 254
 UNICAST, BLACKHOLE, UNREACHABLE = 1, 6, 7
 PROTOCOL = 213
 """The routing protocol number on our routes (`ip route` shows it), so that they can be told from others'."""
-
-
-def _attribute(kind: int, data: bytes) -> bytes:
-    return struct.pack("=HH", len(data) + 4, kind) + data + bytes(-len(data) % 4)
-
-
-def _attributes(data: bytes) -> dict[int, bytes]:
-    found, offset = {}, 0
-    while offset + 4 <= len(data):
-        length, kind = struct.unpack_from("=HH", data, offset)
-        if length < 4:
-            break
-        found[kind & 0x3FFF] = data[offset + 4 : offset + length]
-        offset += (length + 3) & ~3
-    return found
 
 
 @value
@@ -106,98 +89,65 @@ class Rule:
 
 
 def _link(content: bytes) -> LinkInformation:
-    found = _attributes(content[16:])
+    found = attributes(content[16:])
     index, flags = struct.unpack_from("=iI", content, 4)
-    kind = _attributes(found.get(18, b"")).get(1, b"").rstrip(b"\0").decode()
+    kind = attributes(found.get(18, b"")).get(1, b"").rstrip(b"\0").decode()
     name, alias = (found.get(number, b"").rstrip(b"\0").decode(errors="replace") for number in (3, 20))
     return LinkInformation(index, name, struct.unpack("=I", found[4])[0], kind, alias, bool(flags & _IFF_UP))
 
 
-class RouteNetlink:
-    """A netlink socket of the network namespace in which it was made."""
-
-    def __init__(self) -> None:
-        """Raises OSError."""
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-        self._socket.bind((0, 0))
-        self._sequence = 0
-
-    def close(self) -> None:
-        """Close the socket."""
-        self._socket.close()
-
-    def _request(self, kind: int, flags: int, body: bytes) -> list[tuple[int, bytes]]:
-        """Send one request and collect its answers (message type, body)."""
-        self._sequence += 1
-        header = struct.pack("=IHHII", 16 + len(body), kind, _REQUEST | flags, self._sequence, 0)
-        self._socket.send(header + body)
-        answers: list[tuple[int, bytes]] = []
-        while True:
-            data, offset = self._socket.recv(1 << 18), 0
-            while offset + 16 <= len(data):
-                length, answer, _, sequence, _ = struct.unpack_from("=IHHII", data, offset)
-                content = data[offset + 16 : offset + length]
-                offset += (length + 3) & ~3
-                if sequence != self._sequence:
-                    continue
-                if answer == _ERROR:
-                    number = -struct.unpack_from("=i", content)[0]
-                    if number:
-                        raise OSError(number, os.strerror(number))
-                    return answers
-                if answer == _DONE:
-                    return answers
-                answers.append((answer, content))
+class RouteNetlink(NetlinkSocket):
+    """Links, routes, rules and filters of the network namespace in which it was made."""
 
     # ---- links ----
 
     def link(self, interface: int) -> LinkInformation:
         """Raises OSError (ENODEV) when there is none."""
-        for _, content in self._request(_GET_LINK, _ACK, struct.pack("=BxHiII", 0, 0, interface, 0, 0)):
+        for _, content in self.ask(_GET_LINK, ACK, struct.pack("=BxHiII", 0, 0, interface, 0, 0)):
             return _link(content)
         raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
 
     def links(self) -> list[LinkInformation]:
         """All interfaces."""
-        return [_link(content) for _, content in self._request(_GET_LINK, _DUMP, struct.pack("=BxHiII", 0, 0, 0, 0, 0))]
+        return [_link(content) for _, content in self.ask(_GET_LINK, DUMP, struct.pack("=BxHiII", 0, 0, 0, 0, 0))]
 
     def set_up(self, interface: int, mtu: int, queue: int) -> None:
         """Bring an interface up with an MTU and room for so many packets, and without addresses of its own making."""
-        generation = _attribute(8 | _NESTED, struct.pack("=B", _ADDRESS_GENERATION_NONE))
-        families = _attribute(26 | _NESTED, _attribute(socket.AF_INET6 | _NESTED, generation))
+        generation = attribute(8 | _NESTED, struct.pack("=B", _ADDRESS_GENERATION_NONE))
+        families = attribute(26 | _NESTED, attribute(socket.AF_INET6 | _NESTED, generation))
         with contextlib.suppress(OSError):
-            self._request(_NEW_LINK, _ACK, struct.pack("=BxHiII", 0, 0, interface, 0, 0) + families)
-        body = struct.pack("=BxHiII", 0, 0, interface, _IFF_UP, _IFF_UP) + _attribute(4, struct.pack("=I", mtu))
-        body += _attribute(13, struct.pack("=I", queue))
-        self._request(_NEW_LINK, _ACK, body)
+            self.ask(_NEW_LINK, ACK, struct.pack("=BxHiII", 0, 0, interface, 0, 0) + families)
+        body = struct.pack("=BxHiII", 0, 0, interface, _IFF_UP, _IFF_UP) + attribute(4, struct.pack("=I", mtu))
+        body += attribute(13, struct.pack("=I", queue))
+        self.ask(_NEW_LINK, ACK, body)
 
     def add_pair(self, name: str, peer: str, alias: str) -> None:
         """Make a pair of virtual interfaces that need no neighbours: both have the same link-layer address. `alias` is written
         on the first. Raises OSError."""
         mac = b"\x02\x00\x5e\x52\x13\x00"
-        ends = [_attribute(3, end.encode() + b"\0") + _attribute(1, mac) for end in (name, peer)]
+        ends = [attribute(3, end.encode() + b"\0") + attribute(1, mac) for end in (name, peer)]
         head = struct.pack("=BxHiII", 0, 0, 0, _IFF_NO_ARP, _IFF_NO_ARP)
-        information = _attribute(1, b"veth\0") + _attribute(2 | _NESTED, _attribute(1 | _NESTED, head + ends[1]))
-        self._request(_NEW_LINK, _ACK | CREATE | EXCLUSIVE, head + ends[0] + _attribute(18 | _NESTED, information))
+        information = attribute(1, b"veth\0") + attribute(2 | _NESTED, attribute(1 | _NESTED, head + ends[1]))
+        self.ask(_NEW_LINK, ACK | CREATE | EXCLUSIVE, head + ends[0] + attribute(18 | _NESTED, information))
         index = socket.if_nametoindex(name)
-        self._request(_NEW_LINK, _ACK, struct.pack("=BxHiII", 0, 0, index, 0, 0) + _attribute(20, alias.encode()))
+        self.ask(_NEW_LINK, ACK, struct.pack("=BxHiII", 0, 0, index, 0, 0) + attribute(20, alias.encode()))
 
     def delete_link(self, interface: int) -> None:
         """Remove an interface, with its pair and its routes."""
-        self._request(_DELETE_LINK, _ACK, struct.pack("=BxHiII", 0, 0, interface, 0, 0))
+        self.ask(_DELETE_LINK, ACK, struct.pack("=BxHiII", 0, 0, interface, 0, 0))
 
     # ---- routes and rules ----
 
     def _route(self, kind: int, flags: int, route: Route) -> None:
         body = struct.pack("=8BI", socket.AF_INET6, route.length, 0, 0, min(route.table, 252), PROTOCOL, 0, route.kind, 0)
-        body += _attribute(1, route.prefix) if route.length else b""
-        body += _attribute(15, struct.pack("=I", route.table))
-        body += _attribute(4, struct.pack("=I", route.interface)) if route.interface else b""
-        body += _attribute(8 | _NESTED, _attribute(2, struct.pack("=I", route.mtu))) if route.mtu else b""
-        body += _attribute(6, struct.pack("=I", route.metric)) if route.metric else b""
+        body += attribute(1, route.prefix) if route.length else b""
+        body += attribute(15, struct.pack("=I", route.table))
+        body += attribute(4, struct.pack("=I", route.interface)) if route.interface else b""
+        body += attribute(8 | _NESTED, attribute(2, struct.pack("=I", route.mtu))) if route.mtu else b""
+        body += attribute(6, struct.pack("=I", route.metric)) if route.metric else b""
         if route.encapsulation:
-            body += _attribute(22 | _NESTED, route.encapsulation) + _attribute(21, struct.pack("=H", route.encapsulation_type))
-        self._request(kind, _ACK | flags, body)
+            body += attribute(22 | _NESTED, route.encapsulation) + attribute(21, struct.pack("=H", route.encapsulation_type))
+        self.ask(kind, ACK | flags, body)
 
     def replace_route(self, route: Route) -> None:
         """Add the route, or put it in the place of one to the same prefix."""
@@ -214,9 +164,9 @@ class RouteNetlink:
     def our_routes(self) -> list[Route]:
         """The IPv6 routes, in any table, that carry our protocol number."""
         found = []
-        for _, content in self._request(_GET_ROUTE, _DUMP, struct.pack("=8BI", socket.AF_INET6, *[0] * 7, 0)):
+        for _, content in self.ask(_GET_ROUTE, DUMP, struct.pack("=8BI", socket.AF_INET6, *[0] * 7, 0)):
             length, table, protocol = content[1], content[4], content[5]
-            parts = _attributes(content[12:])
+            parts = attributes(content[12:])
             if protocol == PROTOCOL:
                 interface = struct.unpack("=I", parts[4])[0] if 4 in parts else 0
                 table = struct.unpack("=I", parts[15])[0] if 15 in parts else table
@@ -226,10 +176,10 @@ class RouteNetlink:
 
     def route_mtu(self, destination: bytes) -> int:
         """The MTU of the way to an address, as the kernel would route it. Raises OSError when there is no way."""
-        body = struct.pack("=8BI", socket.AF_INET6, 128, 0, 0, 0, 0, 0, 0, 0) + _attribute(1, destination)
-        for _, content in self._request(_GET_ROUTE, _ACK, body):
-            parts = _attributes(content[12:])
-            metrics = _attributes(parts.get(8, b""))
+        body = struct.pack("=8BI", socket.AF_INET6, 128, 0, 0, 0, 0, 0, 0, 0) + attribute(1, destination)
+        for _, content in self.ask(_GET_ROUTE, ACK, body):
+            parts = attributes(content[12:])
+            metrics = attributes(parts.get(8, b""))
             if 2 in metrics and struct.unpack("=I", metrics[2])[0]:
                 return int(struct.unpack("=I", metrics[2])[0])
             return self.link(struct.unpack("=I", parts[4])[0]).mtu
@@ -239,13 +189,13 @@ class RouteNetlink:
         body = struct.pack(
             "=8BI", socket.AF_INET6, rule.destination_length, rule.source_length, 0, min(rule.table, 252), 0, 0, rule.action, 0
         )
-        body += _attribute(6, struct.pack("=I", rule.priority))
-        body += _attribute(15, struct.pack("=I", rule.table)) if rule.table else b""
-        body += _attribute(1, rule.destination) if rule.destination_length else b""
-        body += _attribute(2, rule.source) if rule.source_length else b""
-        body += _attribute(3, rule.interface_name.encode() + b"\0") if rule.interface_name else b""
-        body += _attribute(21, struct.pack("=B", PROTOCOL))
-        self._request(kind, _ACK | flags, body)
+        body += attribute(6, struct.pack("=I", rule.priority))
+        body += attribute(15, struct.pack("=I", rule.table)) if rule.table else b""
+        body += attribute(1, rule.destination) if rule.destination_length else b""
+        body += attribute(2, rule.source) if rule.source_length else b""
+        body += attribute(3, rule.interface_name.encode() + b"\0") if rule.interface_name else b""
+        body += attribute(21, struct.pack("=B", PROTOCOL))
+        self.ask(kind, ACK | flags, body)
 
     def add_rule(self, rule: Rule) -> None:
         """Add a rule; one that is there already is no error."""
@@ -260,8 +210,8 @@ class RouteNetlink:
     def rules(self) -> list[tuple[int, Rule]]:
         """All IPv6 routing rules with the protocol number that they carry."""
         found = []
-        for _, content in self._request(_GET_RULE, _DUMP, struct.pack("=8BI", socket.AF_INET6, *[0] * 7, 0)):
-            parts = _attributes(content[12:])
+        for _, content in self.ask(_GET_RULE, DUMP, struct.pack("=8BI", socket.AF_INET6, *[0] * 7, 0)):
+            parts = attributes(content[12:])
             protocol = parts[21][0] if 21 in parts else 0
             priority = struct.unpack("=I", parts[6])[0] if 6 in parts else 0
             table = struct.unpack("=I", parts[15])[0] if 15 in parts else content[4]
@@ -278,42 +228,40 @@ class RouteNetlink:
 
     def add_clsact(self, interface: int) -> bool:
         """Give an interface its clsact qdisc; False when it had one."""
-        body = struct.pack("=BxxxiIII", 0, interface, _CLSACT_HANDLE, _CLSACT_PARENT, 0) + _attribute(1, b"clsact\0")
+        body = struct.pack("=BxxxiIII", 0, interface, _CLSACT_HANDLE, _CLSACT_PARENT, 0) + attribute(1, b"clsact\0")
         try:
-            self._request(_NEW_QDISC, _ACK | CREATE | EXCLUSIVE, body)
+            self.ask(_NEW_QDISC, ACK | CREATE | EXCLUSIVE, body)
         except FileExistsError:
             return False
         return True
 
     def delete_clsact(self, interface: int) -> None:
         """Take the clsact qdisc away with all that is on it."""
-        body = struct.pack("=BxxxiIII", 0, interface, _CLSACT_HANDLE, _CLSACT_PARENT, 0) + _attribute(1, b"clsact\0")
+        body = struct.pack("=BxxxiIII", 0, interface, _CLSACT_HANDLE, _CLSACT_PARENT, 0) + attribute(1, b"clsact\0")
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            self._request(_DELETE_QDISC, _ACK, body)
+            self.ask(_DELETE_QDISC, ACK, body)
 
     def add_filter(self, interface: int, parent: int, priority: int, program: int, name: str) -> None:
         """Hook a program in (`program` its descriptor) for IPv6 packets, direct action."""
         options = (
-            _attribute(6, struct.pack("=I", program))
-            + _attribute(7, name.encode() + b"\0")
-            + _attribute(8, struct.pack("=I", 1))
+            attribute(6, struct.pack("=I", program)) + attribute(7, name.encode() + b"\0") + attribute(8, struct.pack("=I", 1))
         )
         information = (priority << 16) | socket.htons(0x86DD)
         body = struct.pack("=BxxxiIII", 0, interface, 1, parent, information)
-        body += _attribute(1, b"bpf\0") + _attribute(2 | _NESTED, options)
-        self._request(_NEW_FILTER, _ACK | CREATE | EXCLUSIVE, body)
+        body += attribute(1, b"bpf\0") + attribute(2 | _NESTED, options)
+        self.ask(_NEW_FILTER, ACK | CREATE | EXCLUSIVE, body)
 
     def delete_filter(self, interface: int, parent: int, priority: int) -> None:
         """Unhook what `add_filter` hooked in; nothing there is no error."""
         body = struct.pack("=BxxxiIII", 0, interface, 0, parent, (priority << 16) | socket.htons(0x86DD))
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            self._request(_DELETE_FILTER, _ACK, body)
+            self.ask(_DELETE_FILTER, ACK, body)
 
     def filters(self, interface: int, parents: Sequence[int] = (INGRESS, EGRESS)) -> Iterator[Filter]:
         """All filters on an interface's clsact, of any kind (`name` is empty for those that are not BPF)."""
         for parent in parents:
             try:
-                answers = self._request(_GET_FILTER, _DUMP, struct.pack("=BxxxiIII", 0, interface, 0, parent, 0))
+                answers = self.ask(_GET_FILTER, DUMP, struct.pack("=BxxxiIII", 0, interface, 0, parent, 0))
             except (FileNotFoundError, ProcessLookupError, ValueError):
                 continue
             except OSError as error:
@@ -322,7 +270,7 @@ class RouteNetlink:
                 raise
             for _, content in answers:
                 information = struct.unpack_from("=I", content, 16)[0]
-                options = _attributes(_attributes(content[20:]).get(2, b""))
+                options = attributes(attributes(content[20:]).get(2, b""))
                 name = options.get(7, b"").rstrip(b"\0").decode(errors="replace")
                 yield Filter(parent, information >> 16, socket.ntohs(information & 0xFFFF), name)
 

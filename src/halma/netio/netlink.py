@@ -15,15 +15,13 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterator
 
+from halma.netio.netlink_socket import ACK, CREATE, DUMP, REPLACE, NetlinkSocket, attribute, attributes, messages
 from halma.value import value
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_DELNEIGH, RTM_GETNEIGH = 29, 30
-NLMSG_ERROR, NLMSG_DONE = 2, 3
-NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP, NLM_F_CREATE, NLM_F_REPLACE = 0x1, 0x4, 0x300, 0x400, 0x100
 RTNLGRP_LINK = 1
 SOL_NETLINK, NETLINK_ADD_MEMBERSHIP = 270, 1
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU = 1, 3, 4
@@ -32,7 +30,6 @@ IFA_F_NODAD, IFA_F_PERMANENT = 0x02, 0x80
 NDA_DST, NDA_LLADDR = 1, 2
 IFF_UP, IFF_LOWER_UP, IFF_DORMANT = 0x1, 0x10000, 0x20000
 RT_SCOPE_LINK = 253
-HEADER = struct.Struct("=IHHII")
 LINK_HEADER = struct.Struct("=BxHiII")
 RECEIVE_BUFFER = 1 << 20
 RECEIVE_SIZE = 1 << 16
@@ -79,8 +76,8 @@ class LinkMonitor:
 
     def all(self) -> list[LinkState | LinkGone]:
         """Every link that is here, and those that have gone without a word."""
-        with contextlib.closing(_Requests()) as requests:
-            answers = requests.ask(RTM_GETLINK, NLM_F_DUMP, LINK_HEADER.pack(socket.AF_UNSPEC, 0, 0, 0, 0))
+        with contextlib.closing(NetlinkSocket()) as requests:
+            answers = requests.ask(RTM_GETLINK, DUMP, LINK_HEADER.pack(socket.AF_UNSPEC, 0, 0, 0, 0))
         states = [_link(content) for kind, content in answers if kind == RTM_NEWLINK]
         here = {state.interface for state in states}
         gone = [LinkGone(interface) for interface in sorted(self._known - here)]
@@ -99,7 +96,7 @@ class LinkMonitor:
                 if error.errno != errno.ENOBUFS:
                     raise
                 return happened + self.all()
-            for kind, _, content in _messages(data):
+            for kind, _, content in messages(data):
                 if content[0] != socket.AF_UNSPEC:
                     continue  # a bridge tells of its ports this way
                 if kind == RTM_NEWLINK:
@@ -116,7 +113,7 @@ class LinkControl:
     """Changes of links, addresses and neighbours, each of which waits for the kernel's answer."""
 
     def __init__(self) -> None:
-        self._requests = _Requests()
+        self._requests = NetlinkSocket()
 
     def close(self) -> None:
         """Give the socket back."""
@@ -124,45 +121,43 @@ class LinkControl:
 
     def link(self, interface: int) -> LinkState:
         """The interface as it is now. Raises OSError (ENODEV)."""
-        for _, content in self._requests.ask(RTM_GETLINK, NLM_F_ACK, LINK_HEADER.pack(socket.AF_UNSPEC, 0, interface, 0, 0)):
+        for _, content in self._requests.ask(RTM_GETLINK, ACK, LINK_HEADER.pack(socket.AF_UNSPEC, 0, interface, 0, 0)):
             return _link(content)
         raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
 
     def set_link_layer_address(self, interface: int, address: bytes) -> None:
         """Give the interface this link-layer address, if need be by taking it down for a moment. Raises OSError."""
-        body = LINK_HEADER.pack(socket.AF_UNSPEC, 0, interface, 0, 0) + _attribute(IFLA_ADDRESS, address)
+        body = LINK_HEADER.pack(socket.AF_UNSPEC, 0, interface, 0, 0) + attribute(IFLA_ADDRESS, address)
         try:
-            self._requests.ask(RTM_NEWLINK, NLM_F_ACK, body)
+            self._requests.ask(RTM_NEWLINK, ACK, body)
         except OSError as error:
             if error.errno != errno.EBUSY:
                 raise
             self.set_up(interface, up=False)
-            self._requests.ask(RTM_NEWLINK, NLM_F_ACK, body)
+            self._requests.ask(RTM_NEWLINK, ACK, body)
 
     def set_up(self, interface: int, up: bool = True) -> None:
         """Bring the interface up, or down. Raises OSError."""
-        self._requests.ask(
-            RTM_NEWLINK, NLM_F_ACK, LINK_HEADER.pack(socket.AF_UNSPEC, 0, interface, IFF_UP if up else 0, IFF_UP)
-        )
+        self._requests.ask(RTM_NEWLINK, ACK, LINK_HEADER.pack(socket.AF_UNSPEC, 0, interface, IFF_UP if up else 0, IFF_UP))
 
     def add_address(self, interface: int, address: bytes, length: int) -> None:
         """Give the interface an IPv6 address without Duplicate Address Detection. Raises OSError."""
         body = struct.pack("=BBBBi", socket.AF_INET6, length, IFA_F_NODAD | IFA_F_PERMANENT, RT_SCOPE_LINK, interface)
-        body += _attribute(IFA_LOCAL, address) + _attribute(IFA_ADDRESS, address)
-        body += _attribute(IFA_FLAGS, struct.pack("=I", IFA_F_NODAD | IFA_F_PERMANENT))
-        self._requests.ask(RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, body)
+        body += attribute(IFA_LOCAL, address) + attribute(IFA_ADDRESS, address)
+        body += attribute(IFA_FLAGS, struct.pack("=I", IFA_F_NODAD | IFA_F_PERMANENT))
+        self._requests.ask(RTM_NEWADDR, ACK | CREATE | REPLACE, body)
 
     def delete_address(self, interface: int, address: bytes, length: int) -> None:
         """Take an address away. Raises OSError."""
         body = struct.pack("=BBBBi", socket.AF_INET6, length, 0, RT_SCOPE_LINK, interface)
-        self._requests.ask(RTM_DELADDR, NLM_F_ACK, body + _attribute(IFA_LOCAL, address))
+        self._requests.ask(RTM_DELADDR, ACK, body + attribute(IFA_LOCAL, address))
 
     def link_local_addresses(self, interface: int) -> list[tuple[bytes, int]]:
         """The link-local addresses of the interface with their prefix lengths. Raises OSError."""
         found = []
-        for _, content in self._requests.ask(RTM_GETADDR, NLM_F_DUMP, struct.pack("=BBBBi", socket.AF_INET6, 0, 0, 0, 0)):
+        for _, content in self._requests.ask(RTM_GETADDR, DUMP, struct.pack("=BBBBi", socket.AF_INET6, 0, 0, 0, 0)):
             _, length, _, _, index = struct.unpack_from("=BBBBi", content)
-            address = _attributes(content[8:]).get(IFA_ADDRESS, b"")
+            address = attributes(content[8:]).get(IFA_ADDRESS, b"")
             if index == interface and address[:2] == b"\xfe\x80":
                 found.append((address, length))
         return found
@@ -171,75 +166,19 @@ class LinkControl:
         """Remove the IPv6 neighbour entries that lead to a link-layer address; how many there were. Raises OSError."""
         header = struct.pack("=BxxxiHBB", socket.AF_INET6, interface, 0, 0, 0)
         removed = 0
-        for _, content in self._requests.ask(RTM_GETNEIGH, NLM_F_DUMP, header):
+        for _, content in self._requests.ask(RTM_GETNEIGH, DUMP, header):
             index = struct.unpack_from("=i", content, 4)[0]
-            parts = _attributes(content[12:])
+            parts = attributes(content[12:])
             if index == interface and parts.get(NDA_LLADDR) == link_layer_address and NDA_DST in parts:
                 with contextlib.suppress(OSError):
-                    self._requests.ask(RTM_DELNEIGH, NLM_F_ACK, header + _attribute(NDA_DST, parts[NDA_DST]))
+                    self._requests.ask(RTM_DELNEIGH, ACK, header + attribute(NDA_DST, parts[NDA_DST]))
                     removed += 1
         return removed
 
 
-class _Requests:
-    """A netlink socket on which one request at a time waits for its answer."""
-
-    def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-        self._socket.bind((0, 0))
-        self._sequence = 0
-
-    def close(self) -> None:
-        self._socket.close()
-
-    def ask(self, kind: int, flags: int, body: bytes) -> list[tuple[int, bytes]]:
-        """Send a request; the type and content of each answer. Raises OSError."""
-        self._sequence += 1
-        self._socket.send(HEADER.pack(HEADER.size + len(body), kind, NLM_F_REQUEST | flags, self._sequence, 0) + body)
-        answers: list[tuple[int, bytes]] = []
-        while True:
-            for answer, sequence, content in _messages(self._socket.recv(1 << 18)):
-                if sequence != self._sequence:
-                    continue
-                if answer == NLMSG_ERROR:
-                    number = -struct.unpack_from("=i", content)[0]
-                    if number:
-                        raise OSError(number, os.strerror(number))
-                    return answers
-                if answer == NLMSG_DONE:
-                    return answers
-                answers.append((answer, content))
-
-
-def _messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """(type, sequence number, content) of the netlink messages in a datagram."""
-    offset = 0
-    while offset + HEADER.size <= len(data):
-        length, kind, _, sequence, _ = HEADER.unpack_from(data, offset)
-        if length < HEADER.size:
-            return
-        yield kind, sequence, data[offset + HEADER.size : offset + length]
-        offset += (length + 3) & ~3
-
-
-def _attribute(kind: int, data: bytes) -> bytes:
-    return struct.pack("=HH", len(data) + 4, kind) + data + bytes(-len(data) % 4)
-
-
-def _attributes(data: bytes) -> dict[int, bytes]:
-    found, offset = {}, 0
-    while offset + 4 <= len(data):
-        length, kind = struct.unpack_from("=HH", data, offset)
-        if length < 4:
-            break
-        found[kind & 0x3FFF] = data[offset + 4 : offset + length]
-        offset += (length + 3) & ~3
-    return found
-
-
 def _link(content: bytes) -> LinkState:
     _, _, interface, flags, _ = LINK_HEADER.unpack_from(content)
-    parts = _attributes(content[LINK_HEADER.size :])
+    parts = attributes(content[LINK_HEADER.size :])
     return LinkState(
         interface,
         parts.get(IFLA_IFNAME, b"").rstrip(b"\0").decode(errors="replace"),
