@@ -18,7 +18,7 @@ import pytest
 
 from halma.engine.anchor import Anchor
 from halma.engine.anchor_settings import AnchorSettings, PoolSettings
-from halma.engine.api import Bind, ForwardingDone, MessageReceived, Now, Send, Unbind
+from halma.engine.api import Bind, ForwardingDone, MessageReceived, Now, Send, Tunnel, Unbind
 from halma.engine.gateway import Gateway
 from halma.engine.gateway_api import (
     AdvertiseRouter,
@@ -233,8 +233,7 @@ class Simulation:
             assert length == 64
             assert bindings[node.name]["prefixes"] == [(prefix, 64)]
             assert bindings[node.name]["gateway"] == site.address
-            assert self.anchor.bound[prefix].tunnel is not None
-            assert self.anchor.bound[prefix].tunnel.remote == site.address
+            assert self.anchor.bound[prefix].tunnel == Tunnel(ANCHOR, site.address)
             assert site.bound[prefix].access == node.interface
             assert prefix in node.prefixes
         bound = [prefix for site in self.gateways for prefix in site.bound]
