@@ -80,7 +80,7 @@ class PrefixAssignment:
         if choose and not self._choose(taken, profile, identifier):
             self._give_back(taken)
             return Status.INSUFFICIENT_RESOURCES
-        return tuple(HomeNetworkPrefix(SESSION_PREFIX_LENGTH, prefix) for prefix in taken)
+        return tuple([HomeNetworkPrefix(SESSION_PREFIX_LENGTH, prefix) for prefix in taken])
 
     def release(self, prefixes: tuple[HomeNetworkPrefix, ...]) -> None:
         """The session is gone; its prefixes go back to where they came from."""
@@ -103,14 +103,16 @@ class PrefixAssignment:
     def _choose(self, taken: list[bytes], profile: Profile, identifier: bytes) -> bool:
         """The node's reserved and kept prefixes that are free, all of them in one session; else as many of its pool as it is
         due, one at the least: ALL_ZERO beside a prefix that was asked for is a wish for another (section 5.3.2 rule 1)."""
-        kept = [prefix for prefix in self._kept.kept_for(identifier) if prefix in self]
-        mine = dict.fromkeys((*profile.prefixes, *kept))
-        own = [
-            prefix
-            for prefix in mine
-            if prefix not in taken and not self._in_use(prefix) and self._kept.keeper(prefix) in (None, identifier)
-        ]
-        taken += own
+        own: list[bytes] = []
+        kept = self._kept.kept_for(identifier)
+        if kept or profile.prefixes:
+            mine = dict.fromkeys((*profile.prefixes, *[prefix for prefix in kept if prefix in self]))
+            own = [
+                prefix
+                for prefix in mine
+                if prefix not in taken and not self._in_use(prefix) and self._kept.keeper(prefix) in (None, identifier)
+            ]
+            taken += own
         pool = self._pools.get(profile.pool)
         for _ in range(0 if own else max(1, profile.prefixes_per_session - len(taken))):
             prefix = None if pool is None else pool.allocate(lambda p: self._is_taken(p) or p in taken)

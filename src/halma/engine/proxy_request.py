@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from halma.engine.api import Send
+from halma.engine.policy import Profile
 from halma.value import value
 from halma.wire.messages import BindingAcknowledgement, BindingUpdate
 from halma.wire.numbers import BindingAcknowledgementFlag, Status
@@ -56,7 +57,8 @@ class ProxyRequest:
     `care_of_address` the Proxy-CoA (section 6.9.1.5: the Alternate Care-of Address, else the source). Each option is None
     where the message had none; `prefixes` holds all Home Network Prefix options in order; `duplicate` says that an option
     came twice which may come only once (section 8.1); `arrival` is our time of day when it came, in the format of the Timestamp
-    option, by which its timestamp is judged however long the request waits here."""
+    option, by which its timestamp is judged however long the request waits here; `profile` is the node's, once the request has
+    been found to be for a node that is served."""
 
     __slots__ = (
         "access_technology",
@@ -70,6 +72,7 @@ class ProxyRequest:
         "link_layer_identifier",
         "link_local_address",
         "prefixes",
+        "profile",
         "sequence",
         "source",
         "timestamp",
@@ -77,6 +80,7 @@ class ProxyRequest:
 
     def __init__(self, source: bytes, destination: bytes, message: BindingUpdate, arrival: int) -> None:
         self.arrival = arrival
+        self.profile: Profile | None = None
         self.source = source
         self.destination = destination
         self.sequence = message.sequence
