@@ -477,3 +477,32 @@ def test_both_ends_revoke_at_once() -> None:
     domain.advance(10)
     assert len(gateway1.indications()) == 1
     assert HomeNetworkPrefix(64, prefixes(first)[0].prefix) in gateway1.indications()[0].options
+
+
+@pytest.mark.requirement("ANC-4")
+def test_a_session_that_ends_by_another_way_is_not_ended_a_second_time() -> None:
+    """Its gateway answers the indication for all its sessions, never the one for this: the prefix is another's then."""
+    domain = Domain(policy(Profile(b"*@example.org", prefixes=(hnp("2001:db8:300::").prefix,))))
+    gateway1 = domain.gateway(1)
+    first = accepted(gateway1.update(HOST))
+    domain.handle(RevocationRequested(1, identifier=HOST))
+    domain.handle(RevocationRequested(2, gateway=gateway_address(1)))
+    gateway1.acknowledge(0)
+    other = accepted(gateway1.update(OTHER))
+    assert prefixes(other) == prefixes(first)
+    domain.advance(60)
+    assert domain.route(other) == gateway1.tunnel
+    assert len(gateway1.indications()) == 2
+
+
+def test_a_session_whose_traffic_could_not_be_stopped_is_given_up_only_by_the_data_plane() -> None:
+    domain, gateway1, _, first = begin()
+    domain.plane.refuse_next = [errno.EIO, errno.EIO]
+    domain.handle(RevocationRequested(1, identifier=HOST))
+    domain.plane.refuse_next = [errno.EIO]
+    refused(gateway1.deregister(first, link_layer=INTERFACE), Status.REASON_UNSPECIFIED)
+    accepted(gateway1.deregister(first, link_layer=INTERFACE))
+    assert domain.route(first) is None
+    assert domain.bindings()[0]["state"] == "revoking"
+    domain.advance(3)
+    assert domain.route(first) == "nowhere"

@@ -117,6 +117,7 @@ def test_a_node_without_profile_is_not_served_here() -> None:
 def test_a_node_that_is_not_entitled_to_proxy_mobility_is_told_so() -> None:
     domain = Domain(policy(Profile(HOST, proxy_mobility=False, pool="main")))
     refused(domain.gateway(1).update(HOST), Status.PROXY_REG_NOT_ENABLED)
+    refused(Domain(proxy=False).gateway(1).update(HOST), Status.PROXY_REG_NOT_ENABLED)
 
 
 @pytest.mark.rfc("5213#5.3.1-11", "5213#5.3.6-9")

@@ -117,7 +117,6 @@ class LocalMobilityAnchor:
         profile = self._policy.profile(identifier) if request.identifier.subtype == NAI else None
         if profile is None:
             return self._refuse(request, Status.NOT_LMA_FOR_THIS_MOBILE_NODE, now)
-        request.profile = profile
         if not profile.proxy_mobility or not self._settings.proxy:
             return self._refuse(request, Status.PROXY_REG_NOT_ENABLED, now)
         if request.duplicate:
@@ -230,7 +229,7 @@ class LocalMobilityAnchor:
     def _deregister(self, request: ProxyRequest, binding: ProxyBinding) -> list[Effect]:
         if request.care_of_address != binding.tunnel.remote:
             return self._ignore()  # section 5.3.5 rule 1: a gateway that serves the node no more
-        if binding.state is BindingState.DEREGISTERED or binding.state is BindingState.REVOKING:
+        if binding.settled and binding.state in (BindingState.DEREGISTERED, BindingState.REVOKING):
             return [self._commit_deregistration(request, binding)]
         return [*self.changes.bind(Purpose.DEREGISTER, binding, None, request)]
 
@@ -345,6 +344,9 @@ class LocalMobilityAnchor:
         if change.purpose is Purpose.DEREGISTER:
             assert change.request is not None
             self.counters["proxy_bindings_deregistered"] += 1
+            binding.settled = True
+            if binding.state is BindingState.REVOKING:  # its gateway has still to answer that
+                return [self._commit_deregistration(change.request, binding)]
             self.hold(binding, now)
             return [self._commit_deregistration(change.request, binding), *self.given_up(binding, now)]
         if change.purpose is Purpose.DELETE:
@@ -409,9 +411,11 @@ class LocalMobilityAnchor:
 
     def _lifetime(self, request: ProxyRequest) -> int:
         """What is granted, in units of 4 seconds: at most what the anchor and the node's profile allow, at least one."""
+        assert request.identifier is not None
+        profile = self._policy.profile(request.identifier.identifier)
         longest = self._settings.maximum_lifetime
-        if request.profile is not None and request.profile.lifetime:
-            longest = min(longest, request.profile.lifetime)
+        if profile is not None and profile.lifetime:
+            longest = min(longest, profile.lifetime)
         return max(1, min(request.lifetime, int(longest) // LIFETIME_UNIT))
 
     def _tunnel(self, request: ProxyRequest) -> Tunnel:
@@ -495,6 +499,7 @@ class LocalMobilityAnchor:
         self._left(binding.gateway)
         if not node.sessions:
             self._remember(node, now)
+        self.revocations.cancel(binding)
         self.revocations.cancel(HasLeft(binding))
         waiting = self.waiting.get(binding)
         return [] if waiting is None else self.go_on(waiting, now, Standing.IN_VAIN)
