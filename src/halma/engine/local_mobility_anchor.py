@@ -117,6 +117,7 @@ class LocalMobilityAnchor:
         profile = self._policy.profile(identifier) if request.identifier.subtype == NAI else None
         if profile is None:
             return self._refuse(request, Status.NOT_LMA_FOR_THIS_MOBILE_NODE, now)
+        request.profile = profile
         if not profile.proxy_mobility or not self._settings.proxy:
             return self._refuse(request, Status.PROXY_REG_NOT_ENABLED, now)
         if request.duplicate:
@@ -411,11 +412,9 @@ class LocalMobilityAnchor:
 
     def _lifetime(self, request: ProxyRequest) -> int:
         """What is granted, in units of 4 seconds: at most what the anchor and the node's profile allow, at least one."""
-        assert request.identifier is not None
-        profile = self._policy.profile(request.identifier.identifier)
         longest = self._settings.maximum_lifetime
-        if profile is not None and profile.lifetime:
-            longest = min(longest, profile.lifetime)
+        if request.profile is not None and request.profile.lifetime:
+            longest = min(longest, request.profile.lifetime)
         return max(1, min(request.lifetime, int(longest) // LIFETIME_UNIT))
 
     def _tunnel(self, request: ProxyRequest) -> Tunnel:
