@@ -68,7 +68,7 @@ class Deadlines(Generic[Key]):
             when = self._when.get(key)
             if when is None:
                 continue
-            if when > now:
+            if when > queued:  # it was put off: its turn comes later, though it may be due as well
                 self._push(key, when)
                 continue
             del self._when[key]
