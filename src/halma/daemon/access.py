@@ -173,6 +173,7 @@ class AccessInterfaces:
             if index not in self._ports:
                 self._open_port(index, AccessPort(index, name, effect.link_layer_address))
             self._control.set_up(index)
+            self._forget_notices(index)
             state = self._control.link(index)
         except OSError as error:
             if error.errno != errno.ENODEV:  # it went away meanwhile: that will be told
@@ -181,6 +182,15 @@ class AccessInterfaces:
             return []
         interface.state = state
         return [LinkUp(index, state.mtu)] if state.carrier else []
+
+    def _forget_notices(self, index: int) -> None:
+        """What the monitor has still to tell of this interface is how it was while it was being prepared."""
+        others = [change for change in self._monitor.receive() if change.interface != index or isinstance(change, LinkGone)]
+        if others:
+            self._loop.call_soon(self._tell, others)
+
+    def _tell(self, changes: list[LinkState | LinkGone]) -> None:
+        self._post(*self._events(changes))
 
     def _set_link_local_address(self, effect: SetLinkLocalAddress) -> list[GatewayEvent]:
         interface = self._interfaces.get(effect.interface)
