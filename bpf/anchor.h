@@ -43,30 +43,33 @@ INLINE int skb_turn_around(struct __sk_buff *skb, const struct inside *inside, c
 	return 1;
 }
 
-INLINE int anchor_out_of_tunnel(struct __sk_buff *skb, const struct inside *inside, const struct configuration *settings)
+// What came in a tunnel and has been found whole. 0 when it is not for us at all: somebody else's tunnel through this router.
+INLINE int anchor_out_of_tunnel(struct __sk_buff *skb, const struct inside *inside, const struct configuration *settings, int *verdict)
 {
-	struct ip6 inner;
-	if (bpf_skb_load_bytes(skb, inside->offset, &inner, IP6_SIZE))
-		return drop(DROPPED_MALFORMED);
-	struct binding *binding = binding_of(&inner.source);
-	if (!binding)
-		return drop(DROPPED_UNKNOWN_INNER);
-	if (!binding->tunnel)
-		return drop(DROPPED_BOUND_TO_NOTHING);
-	struct tunnel *tunnel = tunnel_of(binding);
-	if (!tunnel || !same(&tunnel->remote, &inside->outer_source) || !same(&tunnel->local, &inside->outer_destination))
-		return drop(DROPPED_WRONG_OUTER_SOURCE);
-	if (!ecn_allows(inside->outer_ecn, &inner))
-		return drop(DROPPED_CONGESTION_MARK);
-	int verdict;
-	if (skb_turn_around(skb, inside, &inner.destination, settings, &verdict))
-		return verdict;
+	const struct ip6 *inner = &inside->header;
+	struct binding *binding = binding_of(&inner->source);
+	struct tunnel *tunnel = binding ? tunnel_of(binding) : 0;
+	if (!tunnel || !binding->tunnel || !is_from_tunnel(inside, tunnel)) {
+		if (!is_ours(&inside->outer_destination))
+			return 0;
+		*verdict = drop(!binding ? DROPPED_UNKNOWN_INNER : !binding->tunnel ? DROPPED_BOUND_TO_NOTHING : DROPPED_WRONG_OUTER_SOURCE);
+		return 1;
+	}
+	if (!ecn_allows(inside->outer_ecn, inner)) {
+		*verdict = drop(DROPPED_CONGESTION_MARK);
+		return 1;
+	}
+	if (skb_turn_around(skb, inside, &inner->destination, settings, verdict))
+		return 1;
 	struct ip6 *ip = skb_decapsulate(skb, inside);
-	if (!ip)
-		return drop(ERROR);
+	if (!ip) {
+		*verdict = drop(ERROR);
+		return 1;
+	}
 	ecn_carry_over(inside->outer_ecn, ip);
 	count(DECAPSULATED);
-	return skb_forward(skb, ip, settings, 0);
+	*verdict = skb_forward(skb, ip, settings, 0);
+	return 1;
 }
 
 // A frame that comes in on a port that faces the network.
@@ -78,9 +81,11 @@ INLINE int anchor_frame(struct __sk_buff *skb)
 		return CONTINUE;
 
 	struct inside inside = {};
-	int found = skb_look_inside(skb, ip, &inside);
-	if (found && is_ours(&inside.outer_destination))
-		return found < 0 ? drop(DROPPED_MALFORMED) : anchor_out_of_tunnel(skb, &inside, settings);
+	int found = skb_look_inside(skb, ip, &inside), verdict;
+	if (found < 0 && is_ours(&inside.outer_destination))
+		return drop(DROPPED_MALFORMED);
+	if (found > 0 && anchor_out_of_tunnel(skb, &inside, settings, &verdict))
+		return verdict;
 
 	ip = skb_header(skb, ETHERNET_SIZE);
 	if (!ip)

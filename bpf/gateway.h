@@ -87,18 +87,17 @@ INLINE int gateway_network_frame(struct __sk_buff *skb)
 			return CONTINUE;
 		return towards_anchor(skb, ip, binding, settings);
 	}
-	struct ip6 inner;
-	if (found < 0 || bpf_skb_load_bytes(skb, inside.offset, &inner, IP6_SIZE))
+	if (found < 0)
 		return drop(DROPPED_MALFORMED);
-	struct binding *binding = binding_of(&inner.destination);
+	struct binding *binding = binding_of(&inside.header.destination);
 	if (!binding)
 		return drop(DROPPED_UNKNOWN_INNER);
 	if (!binding->tunnel)
 		return drop(DROPPED_BOUND_TO_NOTHING);
 	struct tunnel *tunnel = tunnel_of(binding);
-	if (!tunnel || !same(&tunnel->remote, &inside.outer_source) || !same(&tunnel->local, &inside.outer_destination))
+	if (!tunnel || !is_from_tunnel(&inside, tunnel))
 		return drop(DROPPED_WRONG_OUTER_SOURCE);
-	if (!ecn_allows(inside.outer_ecn, &inner))
+	if (!ecn_allows(inside.outer_ecn, &inside.header))
 		return drop(DROPPED_CONGESTION_MARK);
 	u32 access = binding->access;
 	ip = skb_decapsulate(skb, &inside);

@@ -118,12 +118,18 @@ INLINE int skb_encapsulate(struct __sk_buff *skb, const struct ip6 *ip, const st
 	return CONTINUE; // the stack routes the outer packet, and if it cannot, tells us so by ICMPv6
 }
 
-// Where an inner packet lies in a tunnel packet.
+// An inner packet and where it lies in a tunnel packet.
 struct inside {
 	u32 offset; // of the inner header from the start of the frame
 	u32 outer_ecn;
 	struct address outer_source, outer_destination;
+	struct ip6 header;
 };
+
+INLINE int is_from_tunnel(const struct inside *inside, const struct tunnel *tunnel)
+{
+	return same(&tunnel->remote, &inside->outer_source) && same(&tunnel->local, &inside->outer_destination);
+}
 
 // Find the inner header: directly behind the outer one, or behind one destination options header, which is where other
 // implementations put the tunnel encapsulation limit (RFC 2473 section 5.1). 1 found, 0 not a tunnel packet, -1 malformed.
@@ -143,10 +149,10 @@ INLINE int skb_look_inside(struct __sk_buff *skb, const struct ip6 *outer, struc
 	inside->outer_source = outer->source;
 	inside->outer_destination = outer->destination;
 	u32 payload = swap16(outer->payload_length);
-	struct ip6 inner;
-	if (bpf_skb_load_bytes(skb, inside->offset, &inner, IP6_SIZE) || !is_version_6(&inner))
+	if (bpf_skb_load_bytes(skb, inside->offset, &inside->header, IP6_SIZE) || !is_version_6(&inside->header))
 		return -1;
-	if (!skb->gso_size && (extension + total_length(&inner) > payload || inside->offset + total_length(&inner) > skb->len))
+	u32 length = total_length(&inside->header);
+	if (!skb->gso_size && (extension + length > payload || inside->offset + length > skb->len))
 		return -1;
 	return 1;
 }

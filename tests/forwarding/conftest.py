@@ -6,16 +6,12 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from plane_network import Network, run
-from plane_openers import REAL_KINDS, Planes, why_not
+from tests.forwarding.plane_network import Network, run
+from tests.forwarding.plane_openers import REAL_KINDS, Planes, why_not
 
 
 @pytest.fixture(scope="module")

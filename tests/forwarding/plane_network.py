@@ -21,7 +21,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 
-from plane_packets import Error, Ip, address, frame, icmp_error, parse
+from tests.forwarding.plane_packets import Error, Ip, address, frame, icmp_error, parse
 
 ANCHOR, GATEWAY, FAR = "2001:db8:1::1", "2001:db8:2::1", "2001:db8:3::1"
 CORRESPONDENT, INET = "2001:db8:ff::2", "2001:db8:ff::1"
@@ -30,7 +30,7 @@ FIRST, SECOND, ROAMER, UNBOUND = ("2001:db8:100:1::1", "2001:db8:100:2::1", "200
 NAMES = ("correspondent", "anchor", "gateway", "far", "first", "second")
 
 _libc = ctypes.CDLL(None, use_errno=True)
-WAIT = float(os.environ.get("HALMA_TEST_WAIT", "2.0"))
+WAIT = float(os.environ.get("HALMA_TEST_WAIT", "5.0"))
 """Seconds within which a packet must come; tests that expect silence send a second packet and wait for that."""
 
 
@@ -72,6 +72,7 @@ class Wire:
         self.index = socket.if_nametoindex(name)
         self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x86DD))
         self.socket.bind((name, 0x86DD))
+        self.socket.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)  # SO_RCVBUFFORCE: no test loses frames by itself
         self.socket.setsockopt(263, 23, 1)  # SOL_PACKET, PACKET_IGNORE_OUTGOING
         self.mac = self.socket.getsockname()[4]
 

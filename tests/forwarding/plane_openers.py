@@ -9,11 +9,10 @@ import os
 import socket
 from typing import Any, cast
 
-from plane_network import AGGREGATE, ANCHOR, GATEWAY, Network, inside, run
-from plane_packets import address
-
 from halma.forwarding import open_plane
 from halma.forwarding.plane import Plane, PlaneSettings, PortKind, Side
+from tests.forwarding.plane_network import AGGREGATE, ANCHOR, GATEWAY, Network, inside, run
+from tests.forwarding.plane_packets import address
 
 REAL_KINDS = ("tcx", "clsact", "xdp", "seg6", "tun")
 

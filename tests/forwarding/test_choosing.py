@@ -8,12 +8,12 @@ import socket
 from collections.abc import Callable
 
 import pytest
-from plane_network import inside, run
-from plane_openers import settings_of, why_not
 
 from halma import forwarding
 from halma.forwarding import KINDS, open_plane
 from halma.forwarding.plane import COUNTERS, PlaneSettings, PortKind, Side
+from tests.forwarding.plane_network import inside, run
+from tests.forwarding.plane_openers import settings_of, why_not
 
 pytestmark = pytest.mark.root
 

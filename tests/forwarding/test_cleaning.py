@@ -4,22 +4,22 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
-from plane_network import AGGREGATE, ANCHOR, FIRST, GATEWAY, Network, inside, run
-from plane_openers import Planes
-from plane_packets import address
 
 from halma.engine.api import Bind, Tunnel
 from halma.forwarding import open_plane
 from halma.forwarding.claim import Claim, claim_the_dead
 from halma.forwarding.guard import Guard
 from halma.forwarding.plane import PlaneSettings, PortKind, Side
+from tests.forwarding.plane_network import AGGREGATE, ANCHOR, FIRST, GATEWAY, Network, inside, run
+from tests.forwarding.plane_openers import Planes
+from tests.forwarding.plane_packets import address
 
 pytestmark = pytest.mark.root
 
@@ -88,8 +88,8 @@ CRASHER = """
     from halma.forwarding import open_plane
     from halma.forwarding.guard import Guard
     from halma.forwarding.plane import PlaneSettings, PortKind, Side
-    from plane_network import *
-    from plane_packets import address
+    from tests.forwarding.plane_network import *
+    from tests.forwarding.plane_packets import address
     plane = open_plane({kind!r}, PlaneSettings(Side.GATEWAY, (address(GATEWAY),), ((address(AGGREGATE), 40),)))
     guard = Guard("gateway")
     plane.attach(socket.if_nametoindex("core0"), PortKind.NETWORK)
@@ -104,7 +104,7 @@ CRASHER = """
 
 def crash(network: Network, kind: str) -> None:
     """A gateway that binds a prefix and is killed."""
-    code = textwrap.dedent(CRASHER.format(here=os.path.dirname(__file__), kind=kind))
+    code = textwrap.dedent(CRASHER.format(here=str(Path(__file__).parents[2]), kind=kind))
     command = ["ip", "netns", "exec", network.names["gateway"], sys.executable, "-c", code]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -175,7 +175,7 @@ def tables(network: Network) -> None:
 @pytest.mark.needs("nft")
 @pytest.mark.usefixtures("tables")
 def test_the_guard_drops_only_what_it_is_for(network: Network) -> None:
-    from plane_packets import ICMPV6, Ip, checksum  # noqa: PLC0415
+    from tests.forwarding.plane_packets import ICMPV6, Ip, checksum  # noqa: PLC0415
 
     wire, host = network.wire("anchor.inet0"), network.wire("correspondent.eth0")
 

@@ -8,11 +8,11 @@ import struct
 from collections.abc import Iterator
 
 import pytest
-from plane_packets import IPV6, Ip, address, frame, parse, tunnelled, udp, with_options
 
 from halma.forwarding.bpf import Program
 from halma.forwarding.loader import OBJECT_DIRECTORY, Collection, ObjectFile
 from halma.forwarding.plane import COUNTERS
+from tests.forwarding.plane_packets import IPV6, Ip, address, frame, parse, tunnelled, udp, with_options
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: loads BPF programs")
 
