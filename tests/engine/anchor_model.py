@@ -227,7 +227,10 @@ class Model:
         wait = self.waits.pop(session, None)
         if wait is not None:
             refuses, self.refuses = self.refuses, False
-            self.update(wait.update, session)
+            if self.find(wait.update)[1] is session:
+                self.update(wait.update, session)
+            else:
+                self.consider(wait.update, wait.arrival)
             self.refuses = refuses
 
     def answer(self, update: Update, status: int) -> None:

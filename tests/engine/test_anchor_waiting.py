@@ -280,6 +280,18 @@ def test_a_request_that_got_a_session_meanwhile_gets_no_second_one() -> None:
     assert [answer.status for answer in gateway2.answers()] == [0, Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED]
 
 
+@pytest.mark.requirement("ANC-5")
+def test_a_handover_that_comes_true_does_not_bring_an_older_request_to_a_newer_session() -> None:
+    domain, gateway1, gateway2, first = begin()
+    gateway2.update(HOST, handoff=UNKNOWN, link_layer=OTHER_INTERFACE, lifetime=10)
+    second = accepted(gateway2.update(HOST, handoff=NEW_INTERFACE, link_layer=OTHER_INTERFACE, lifetime=500))
+    accepted(gateway1.deregister(first, link_layer=INTERFACE))
+    refused(gateway2.answers()[-1], Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED)
+    assert [row["lifetime_seconds"] for row in domain.bindings()] == [3600, 2000]
+    assert domain.route(first) is None
+    assert domain.route(second) == gateway2.tunnel
+
+
 def test_a_refresh_by_the_old_gateway_does_not_end_the_wait() -> None:
     domain, gateway1, gateway2, first = begin()
     gateway2.update(HOST, handoff=UNKNOWN)

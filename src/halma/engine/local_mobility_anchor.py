@@ -276,6 +276,10 @@ class LocalMobilityAnchor:
         del self.waiting[waiting.binding]
         self.deadlines.stop(waiting)
         request = waiting.request
+        assert request.identifier is not None
+        found = self.cache.find(request, request.identifier.identifier)
+        if standing is Standing.HANDED_OVER and found.binding is not waiting.binding:
+            standing = Standing.NEW  # its interface has got a session meanwhile, by a message that may be newer
         return self._consider(request, self._policy.peer(request.source), now, standing)
 
     def _overtaken(self, binding: ProxyBinding, request: ProxyRequest, now: Now) -> list[Effect]:
