@@ -110,6 +110,15 @@ def test_a_frame_of_the_gateway_does_not(world: World) -> None:
     assert windows(world.evidence(), "h1")[1].link_up == pytest.approx(LINK_UP)
 
 
+def test_a_link_that_was_away_too_briefly_to_be_told(world: World) -> None:
+    """The kernel joins a carrier that goes and comes at once: the host's own silence tells when it was back."""
+    world.events = world.events[:2]
+    [handover] = handovers(world.evidence(), "h1")
+    assert handover.link_down is None
+    assert handover.link_up == pytest.approx(BEGAN + 0.3 + 73 * 0.01 + 0.001)
+    assert handover.gap_up_ms is not None
+
+
 def test_a_late_packet_of_the_old_link_is_no_resumption(world: World) -> None:
     """A probe sent before the move that reaches the correspondent after link-up has come over the old link."""
     packet = probe(UP, 69, HOST, CN)

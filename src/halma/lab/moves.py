@@ -10,7 +10,11 @@ Always holds: every probe that did not arrive is counted once, either in the gap
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
+
 from halma.lab.evidence import Delivery, Evidence, Signal
+from halma.lab.packets import Sighting
 from halma.lab.topology import Kind
 from halma.lab.verdict import Handover
 from halma.value import value
@@ -51,27 +55,30 @@ def windows(evidence: Evidence, host: str) -> list[Window]:
         moved = movement["time"]
         until = movements[index + 1]["time"] if index + 1 < len(movements) else evidence.end
         down = next((time for time, up in carrier if not up and moved <= time < until), None)
-        since = moved if movement["from"] is None else down
         up = None
-        if movement["to"] is not None and since is not None:
+        if movement["to"] is not None:
+            since = moved if down is None else down
+            own_frames = [frame.time for frame in _until(evidence.after(access.name, since), until) if frame.link_source == own]
             times = [time for time, comes in carrier if comes and since < time < until]
-            # After the carrier went, a frame on the link can only have come over the new one. Before it went, it came over
-            # the old one, so where the kernel has not told of the loss yet, frames tell nothing.
-            times += [next((frame.time for frame in evidence.after(access.name, since) if frame.link_source == own), until)]
-            up = min(times) if min(times) < until else None
+            if down is not None or movement["from"] is None:
+                # The carrier has gone, so that a frame of the host can only have gone out over the new link.
+                times += own_frames[:1]
+            elif not times:
+                times = _after_longest_silence([moved, *own_frames])
+            up = min(times, default=None)
         found.append(Window(index, moved, down, up, until, movement["from"], movement["to"]))
     return found
 
 
-def stream_host(evidence: Evidence, stream: int) -> tuple[str, bool] | None:
-    """The mobile host of a stream and whether the stream goes down to it; None where neither end is one."""
-    ends = evidence.streams[stream]
-    hosts = {node.name for node in evidence.topology.of_kind(Kind.HOST)}
-    if ends["destination"] in hosts:
-        return ends["destination"], True
-    if ends["source"] in hosts:
-        return ends["source"], False
-    return None
+def _until(sightings: Iterator[Sighting], until: float) -> Iterator[Sighting]:
+    return itertools.takewhile(lambda sighting: sighting.time < until, sightings)
+
+
+def _after_longest_silence(times: list[float]) -> list[float]:
+    """Of the moments at which a host was heard, the one that ended its longest silence: when its link was away for so short
+    a time that its kernel told nobody, that is when it was back."""
+    pairs = list(itertools.pairwise(times))
+    return [max(pairs, key=lambda pair: pair[1] - pair[0])[1]] if pairs else []
 
 
 def losses(evidence: Evidence, stream: int) -> Losses:
