@@ -31,6 +31,7 @@ from halma.engine.api import (
     SendParameterProblem,
     Tunnel,
     Unbind,
+    sentence,
 )
 from halma.engine.policy import Peer, Profile
 from halma.policy.anchor import AnchorPolicy
@@ -231,6 +232,7 @@ class Domain:
                 if isinstance(effect, Send):
                     outbox.append(effect)
                 elif isinstance(effect, Report):
+                    assert sentence(effect).isprintable()
                     self.reports.append(effect)
                 elif isinstance(effect, Answer):
                     self.answers[effect.op] = effect.result

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from halma.engine.api import sentence
 from halma.engine.policy import Peer, Profile
 from halma.engine.proxy_revocation import RevocationRequested
 from halma.engine.revocation import RevocationSettings
@@ -24,6 +25,7 @@ from tests.engine.conversation import (
     INTERFACE,
     OTHER,
     OTHER_INTERFACE,
+    UNKNOWN,
     Domain,
     Gateway,
     accepted,
@@ -506,3 +508,28 @@ def test_a_session_whose_traffic_could_not_be_stopped_is_given_up_only_by_the_da
     assert domain.bindings()[0]["state"] == "revoking"
     domain.advance(3)
     assert domain.route(first) == "nowhere"
+
+
+def test_without_a_free_sequence_number_nothing_is_revoked_or_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """65536 indications are out; here one is as many as there may be."""
+    monkeypatch.setattr("halma.engine.revocation.SEQUENCE_NUMBERS", 1)
+    domain, gateway1, gateway2, first = begin()
+    second = accepted(gateway1.update(OTHER))
+    domain.handle(RevocationRequested(1, identifier=OTHER))
+    domain.handle(RevocationRequested(2, identifier=HOST))
+    domain.handle(RevocationRequested(3, gateway=gateway_address(1)))
+    assert [domain.answers[op]["revoked"] for op in (1, 2, 3)] == [1, 0, 0]
+    assert domain.route(first) == gateway1.tunnel
+    gateway2.update(HOST, handoff=UNKNOWN)
+    assert len(gateway1.indications()) == 1
+    domain.advance(1.4)
+    assert not gateway2.answers()
+    domain.advance(1.6)
+    assert prefixes(accepted(gateway2.answers()[0])) != prefixes(first)
+    assert domain.route(second) == "nowhere"
+
+
+def test_the_operator_is_told_of_a_revocation_in_a_sentence() -> None:
+    domain, _, _, _ = begin()
+    domain.handle(RevocationRequested(1, identifier=HOST))
+    assert sentence(domain.reports[-1]) == "revoking the session of node 'host1@example.org' at 2001:db8:2::1"

@@ -272,8 +272,7 @@ class ProxyBindingCache:
 
     def forget(self, node: Node) -> None:
         """Let a node without sessions go, and with it the memory of its last timestamp."""
-        if not node.sessions:
-            self._nodes.pop(node.identifier, None)
+        del self._nodes[node.identifier]
 
     def _leave(self, binding: ProxyBinding) -> None:
         there = self._by_gateway[binding.gateway]
