@@ -6,6 +6,7 @@ Always holds: no line is wider than asked for; only ASCII is used, as in RFCs.
 
 from __future__ import annotations
 
+import re
 import textwrap
 
 from halma.lab.ladder import Arrow, Box, Ladder
@@ -75,10 +76,18 @@ def _box(box: Box, width: int, bars: list[int], bar: int, moment: str) -> list[s
     return [str(line) for line in lines]
 
 
+def _wrapped(text: str, width: int) -> list[str]:
+    """The lines of a text; a number stays with its name and its unit."""
+    joined = re.sub(r" (?=\d)|(?<=\d) (?=s\b)", "\0", text)
+    return [line.replace("\0", " ") for line in textwrap.wrap(joined, width, break_long_words=False)]
+
+
 def _arrow(arrow: Arrow, width: int, bars: list[int], source: int, target: int, moment: str) -> list[str]:
     left, right = min(source, target), max(source, target)
     room = right - left - 1
-    words = textwrap.wrap(f"{arrow.label} {arrow.essence}".strip(), room - 2, break_long_words=False)
+    words = _wrapped(f"{arrow.label} {arrow.essence}".strip(), room)
+    if max(map(len, words)) > room:
+        words = [arrow.label]
     lines = []
     for text in words:
         canvas = _Canvas(width, bars)
