@@ -19,6 +19,7 @@ from msgspec import inspect
 from halma.daemon import configuration_types as types
 from halma.daemon.configuration import AnchorConfiguration, GatewayConfiguration
 from halma.daemon.configuration_gateway import EthernetAddress, FixedLinkLocalAddress
+from halma.daemon.configuration_home import KeyFile
 from halma.daemon.configuration_reader import READ, declared, unwrap
 from halma.text import show_address, show_identifier, show_link_layer_address
 
@@ -55,6 +56,7 @@ KINDS: dict[Any, tuple[str, Callable[[Any], str]]] = {
     _kind(types.InterfacePattern): ("interface or pattern", str),
     _kind(types.AbsolutePath): ("path", str),
     _kind(types.SocketPath): ("path", str),
+    _kind(KeyFile): ("path of a key file", str),
 }
 
 

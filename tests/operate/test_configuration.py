@@ -297,7 +297,8 @@ def test_a_mistake_is_named_by_its_path(write: Write, text: str, expected: str |
 
 def test_a_mistake_does_not_hide_another_of_a_longer_name(write: Write) -> None:
     assert mistakes(write(ANCHOR + POOL + profile("node='a'\npool='x'\npool_of='y'"))) == [
-        "profile[0].pool_of: unknown key; known here: lifetime_seconds, may_request_prefix, node, pool, prefixes, "
+        "profile[0].pool_of: unknown key; known here: lifetime_seconds, may_request_prefix, mobile_ipv6, "
+        "mobile_network_prefixes, mobile_router, node, pool, prefixes, "
         "prefixes_per_session, proxy_mobility",
         'profile[0].pool: there is no pool "x"; the pools are "main"',
     ]

@@ -20,6 +20,8 @@ from tools import command_page, configuration_page
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 EXAMPLES: dict[str, type[msgspec.Struct]] = {"anchor": AnchorConfiguration, "gateway": GatewayConfiguration}
+COMMENTED_HEADING = re.compile(r"^# (\[\[[a-z_]+\]\])$", re.MULTILINE)
+KEY_FILE = re.compile(r"^key_file = .*$", re.MULTILINE)
 COMMENTED_KEY = re.compile(r"^# ([a-z_]+ = .*)$", re.MULTILINE)
 
 
@@ -39,7 +41,7 @@ def tables(kind: type[msgspec.Struct], path: str = "") -> dict[str, type[msgspec
 
 def sections(text: str) -> list[tuple[str, str]]:
     """The parts of a TOML file, each with the heading that it stands under."""
-    parts = re.split(r"^\[\[?([a-z.]+)\]\]?$", text, flags=re.MULTILINE)
+    parts = re.split(r"^(?:# )?\[\[?([a-z_.]+)\]\]?$", text, flags=re.MULTILINE)
     return list(zip(parts[1::2], parts[2::2], strict=True))
 
 
@@ -60,7 +62,8 @@ def test_an_example_has_every_key_with_its_default_where_it_is_commented_out(rol
             ((key, value),) = tomllib.loads(commented).items()
             seen[heading].add(key)
             shown: Any = Reader()._value(defaults[key].type, value, key)
-            assert shown == defaults[key].default or defaults[key].default is None, f"{heading}.{key}"
+            free = defaults[key].required or defaults[key].default is None
+            assert free or shown == defaults[key].default, f"{heading}.{key}"
     for heading, kind in tables(EXAMPLES[role]).items():
         keys = {field.encode_name for field in declared(kind) if f"{heading}.{field.encode_name}" not in tables(EXAMPLES[role])}
         assert seen[heading] == keys, heading
@@ -69,7 +72,12 @@ def test_an_example_has_every_key_with_its_default_where_it_is_commented_out(rol
 @pytest.mark.parametrize("role", EXAMPLES)
 def test_an_example_is_good_with_every_key_in_force(role: str, tmp_path: Path) -> None:
     text = (CHECKOUT / "examples" / f"{role}.toml").read_text()
-    (tmp_path / "all.toml").write_text(COMMENTED_KEY.sub(r"\1", text))
+    text = COMMENTED_HEADING.sub(r"\1", COMMENTED_KEY.sub(r"\1", text))
+    key = tmp_path / "key"
+    key.touch(0o600)
+    key.write_text(bytes(16).hex())
+    text = KEY_FILE.sub(f'key_file = "{key}"', text).replace('home_prefix = "2001:db8:100:2::/64"', "")  # one or the other
+    (tmp_path / "all.toml").write_text(text)
     load(tmp_path / "all.toml")
 
 

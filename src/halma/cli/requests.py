@@ -30,10 +30,12 @@ from halma.daemon.configuration_gateway import ACCESS_TECHNOLOGIES, HANDOFF_INDI
 
 
 def revoke(
-    node: Annotated[Identifier | None, typer.Option(parser=NODE, metavar="NODE", help="All sessions of this node.")] = None,
+    node: Annotated[
+        Identifier | None, typer.Option(parser=NODE, metavar="NODE", help="All sessions and home bindings of this node.")
+    ] = None,
     prefix: Annotated[
         PrefixFilter | None,
-        typer.Option(parser=PREFIX, metavar="PREFIX", help="The session that holds this prefix or address."),
+        typer.Option(parser=PREFIX, metavar="PREFIX", help="What holds this prefix or address, or lies in it."),
     ] = None,
     peer: Annotated[
         Address | None, typer.Option(parser=ADDRESS, metavar="ADDRESS", help="All sessions with this gateway (or anchor).")

@@ -31,6 +31,14 @@ COLUMNS: dict[What, list[Column]] = {
         Column("remaining_seconds", "left", 8),
         Column("access_technology", "access", 16),
     ],
+    "home_bindings": [
+        Column("node", "node", 28),
+        Column("home_address", "home address", 39),
+        Column("care_of_address", "care-of address", 39),
+        Column("state", "state", 13),
+        Column("prefixes", "networks", 43),
+        Column("remaining_seconds", "left", 8),
+    ],
     "sessions": [
         Column("node", "node", 28),
         Column("prefixes", "prefix", 43),
@@ -85,8 +93,23 @@ def bindings(
     interval: Interval = 2.0,
     socket: SocketPath = None,
 ) -> None:
-    """The anchor's bindings: nodes, prefixes, gateways."""
+    """The anchor's bindings of gateways: nodes, prefixes, gateways."""
     _show(_rows("bindings", node, prefix, peer, limit), json, watch, interval, socket)
+
+
+@application.command(name="home-bindings")
+def home_bindings(
+    node: Node = None,
+    prefix: Held = None,
+    peer: Peer = None,
+    limit: Limit = 0,
+    json: Json = False,
+    watch: Watch = False,
+    interval: Interval = 2.0,
+    socket: SocketPath = None,
+) -> None:
+    """The home agent's bindings: nodes, home and care-of addresses."""
+    _show(_rows("home_bindings", node, prefix, peer, limit), json, watch, interval, socket)
 
 
 @application.command()
@@ -210,7 +233,7 @@ def _text(request: Show, rows: Iterable[Row], zero: bool) -> Iterator[str]:
         rows = iter(rows)
         first = next(rows, None)
         if first is None:
-            yield f"no {request.what}"
+            yield f"no {request.what.replace('_', ' ')}"
             return
         columns = COLUMNS.get(request.what) or columns_of(first)
         yield from table(itertools.chain([first], rows), columns, _colour())

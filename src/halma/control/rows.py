@@ -17,9 +17,11 @@ from halma.wire.numbers import AccessTechnology, name_of
 
 Row = Mapping[str, object]
 
+HOST = 128
+"""The length of a prefix that is one address."""
 _NODES = frozenset({"node", "identifier", "identity"})
 _LINK_LAYER = frozenset({"link_layer_identifier", "link_layer_address"})
-_PEERS = ("gateway", "anchor", "peer", "remote", "address")
+_PEERS = ("gateway", "care_of_address", "anchor", "peer", "remote", "address")
 
 
 def to_text(row: Row) -> dict[str, object]:
@@ -71,6 +73,9 @@ def _fits(pattern: bytes, node: object) -> bool:
 
 def _prefixes(row: Row) -> list[Prefix]:
     held = row.get("prefixes", row.get("prefix"))
+    home = row.get("home_address")
+    if isinstance(home, bytes):
+        held = [(home, HOST), *(held if isinstance(held, list) else [])]
     return [
         read_prefix(entry) if isinstance(entry, str) else Prefix(*entry)
         for entry in (held if isinstance(held, list) else [held])

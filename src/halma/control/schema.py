@@ -35,8 +35,9 @@ from halma.text import (
 LONGEST_REQUEST = 16384
 """Bytes of a request's line."""
 
-What = Literal["bindings", "sessions", "peers", "tunnels", "counters", "events", "plane", "all"]
-"""What `show` can show. `bindings` are an anchor's, `sessions` a gateway's; `all` is for support: one row with everything."""
+What = Literal["bindings", "home_bindings", "sessions", "peers", "tunnels", "counters", "events", "plane", "all"]
+"""What `show` can show. `bindings` (made by gateways) and `home_bindings` (made by mobile nodes) are an anchor's, `sessions` a
+gateway's; `all` is for support: one row with everything."""
 
 
 class Address(bytes):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""anchor.toml: its tables, each key declared and described once, and what must hold between them.
+"""anchor.toml: its tables, each key declared and described once, and what must hold between them. The tables of the home agent
+are in `configuration_home`.
 
 RFC 5213 sections 9.1 and 9.3 (variables of the anchor and of the domain), 6.2 (profiles), RFC 5846 section 11, RFC 5847
 section 5. The descriptions here are the reference that `docs/configuration.md` is generated from.
@@ -10,11 +11,20 @@ Always holds: an `AnchorConfiguration` that `read_anchor` gives has no mistake i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, field
 
+from halma.daemon.configuration_home import (
+    AssociationTable,
+    HomeAgentTable,
+    HomeLinkTable,
+    association_key,
+    check_associations,
+    check_home_agent,
+    check_home_links,
+)
 from halma.daemon.configuration_reader import Reader, repeated
 from halma.daemon.configuration_types import (
     CONTROL_SOCKET,
@@ -39,18 +49,21 @@ from halma.daemon.configuration_types import (
 )
 from halma.engine.policy import Peer, Profile
 from halma.policy.anchor import AnchorPolicy
-from halma.policy.patterns import WILDCARD
+from halma.policy.patterns import WILDCARD, PatternTable
+from halma.security.authentication import Key
 from halma.text import Prefix, show_address, show_identifier
+
+Role = Literal["lma", "ha"]
 
 
 class AnchorTable(msgspec.Struct, frozen=True, kw_only=True):
-    """The anchor itself: a local mobility anchor (LMA) of RFC 5213."""
+    """The anchor itself: a local mobility anchor (LMA) of RFC 5213, a home agent (HA) of RFC 6275, or both (RFC 6612)."""
 
     addresses: Annotated[
         tuple[Address, ...],
         Meta(
-            description="The anchor's addresses (LMAA): gateways send their registrations here, and their tunnels end here. "
-            "The first one is the source of what the anchor sends of its own accord.",
+            description="The anchor's addresses: gateways and mobile nodes send their registrations here, and their tunnels "
+            "end here. The first one is the source of what the anchor sends of its own accord.",
             min_length=1,
         ),
     ]
@@ -62,6 +75,14 @@ class AnchorTable(msgspec.Struct, frozen=True, kw_only=True):
             min_length=1,
         ),
     ]
+    roles: Annotated[
+        tuple[Role, ...],
+        Meta(
+            description="What the anchor is: `lma` serves hosts by their gateways (Proxy Mobile IPv6), `ha` serves mobile "
+            "nodes (Mobile IPv6).",
+            min_length=1,
+        ),
+    ] = ("lma", "ha")
     control_socket: Annotated[SocketPath, Meta(description=CONTROL_SOCKET)] = "/run/halma/anchor.sock"
     state_directory: Annotated[AbsolutePath, Meta(description=STATE_DIRECTORY)] = "/var/lib/halma"
     plane: Annotated[PlaneName, Meta(description=PLANE)] = "auto"
@@ -180,8 +201,25 @@ class ProfileTable(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="Prefixes that this node always gets, a /64 each, out of one of the pools. Not for a pattern."),
     ] = ()
     proxy_mobility: Annotated[
-        bool, Meta(description="Whether the node gets the service at all; with `false` it is refused with status 152.")
+        bool,
+        Meta(
+            description="Whether gateways may register the node (Proxy Mobile IPv6); with `false` they are refused with status "
+            "152."
+        ),
     ] = True
+    mobile_ipv6: Annotated[
+        bool, Meta(description="Whether the node itself may register with the home agent (Mobile IPv6); it needs a key.")
+    ] = False
+    mobile_router: Annotated[
+        bool, Meta(description="Whether it may register as a mobile router, which moves a network (RFC 3963).")
+    ] = False
+    mobile_network_prefixes: Annotated[
+        tuple[AnyPrefix, ...],
+        Meta(
+            description="The networks that it moves, each a /64 or shorter. Not for a pattern. Without, it is the home network "
+            "prefix itself."
+        ),
+    ] = ()
     may_request_prefix: Annotated[
         bool, Meta(description="Whether a gateway may ask for a particular free prefix of the pool on the node's behalf.")
     ] = False
@@ -203,6 +241,14 @@ class AnchorConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     pools: tuple[PoolTable, ...] = field(name="pool", default=())
     peers: tuple[PeerTable, ...] = field(name="peer", default=())
     profiles: tuple[ProfileTable, ...] = field(name="profile", default=())
+    home_agent: HomeAgentTable = field(default_factory=HomeAgentTable)
+    home_links: tuple[HomeLinkTable, ...] = field(name="home_link", default=())
+    associations: tuple[AssociationTable, ...] = field(name="association", default=())
+
+    def keys(self) -> list[Key]:
+        """The security associations with their keys, read from their files. Raises ValueError when a file has changed for the
+        worse since the configuration was read."""
+        return [association_key(association) for association in self.associations]
 
     def policy(self) -> AnchorPolicy:
         """What the anchor's engine asks."""
@@ -219,6 +265,9 @@ class AnchorConfiguration(msgspec.Struct, frozen=True, kw_only=True):
                     may_request_prefix=profile.may_request_prefix,
                     prefixes_per_session=profile.prefixes_per_session,
                     lifetime=profile.lifetime_seconds or default_lifetime,
+                    mobile_ipv6=profile.mobile_ipv6,
+                    mobile_router=profile.mobile_router,
+                    mobile_network_prefixes=tuple((*prefix,) for prefix in profile.mobile_network_prefixes),
                 )
                 for profile in self.profiles
             ),
@@ -246,6 +295,8 @@ def read_anchor(table: Mapping[str, Any], reader: Reader) -> AnchorConfiguration
         _check_pools(configuration, reader)
         _check_peers(configuration, reader)
         _check_profiles(configuration, reader, _names_written(table))
+        _check_mobile_nodes(configuration, reader)
+        _check_home(configuration, table, reader)
     return configuration
 
 
@@ -257,7 +308,7 @@ def _names_written(table: Mapping[str, Any]) -> set[object]:
 
 
 def _check_anchor(anchor: AnchorTable, reader: Reader) -> None:
-    for name, entries in (("addresses", anchor.addresses), ("interfaces", anchor.interfaces)):
+    for name, entries in (("addresses", anchor.addresses), ("interfaces", anchor.interfaces), ("roles", anchor.roles)):
         for index, _ in repeated(entries):
             reader.mistake(f"anchor.{name}[{index}]", "is listed twice")
     if anchor.mobile_node_generated_timestamp and not anchor.timestamp_based_approach:
@@ -334,7 +385,8 @@ def _check_profiles(configuration: AnchorConfiguration, reader: Reader, pool_nam
         path = reader.path_of(profile)
         if profile.pool is not None and profile.pool not in known:
             reader.mistake(f"{path}.pool", f'there is no pool "{profile.pool}"; the pools are {names}')
-        if profile.pool is None and len(known) != 1 and profile.proxy_mobility and not profile.prefixes:
+        served = profile.proxy_mobility and "lma" in configuration.anchor.roles
+        if profile.pool is None and len(known) != 1 and served and not profile.prefixes:
             what = f"name one of the pools {names}" if known else "there is no pool"
             reader.mistake(f"{path}.pool", f"the node would get no prefix: {what}, or give prefixes")
         if profile.prefixes and WILDCARD in profile.node:
@@ -362,3 +414,64 @@ def _check_profiles(configuration: AnchorConfiguration, reader: Reader, pool_nam
             f'"{show_identifier(profiles[index].node)}" has a profile already: {reader.path_of(profiles[first])}',
         )
     check_patterns(profiles, reader)
+
+
+def _check_mobile_nodes(configuration: AnchorConfiguration, reader: Reader) -> None:
+    """What profiles say of Mobile IPv6."""
+    owners: list[tuple[Prefix, ProfileTable]] = []
+    for profile in configuration.profiles:
+        path = reader.path_of(profile)
+        if profile.mobile_router and not profile.mobile_ipv6:
+            reader.mistake(f"{path}.mobile_router", "needs mobile_ipv6 = true")
+        if profile.mobile_network_prefixes and not profile.mobile_router:
+            reader.mistake(f"{path}.mobile_network_prefixes", "needs mobile_router = true")
+        if profile.mobile_network_prefixes and WILDCARD in profile.node:
+            reader.mistake(f"{path}.mobile_network_prefixes", "a pattern names many nodes, and a network belongs to one")
+        for index, prefix in enumerate(profile.mobile_network_prefixes):
+            where = f"{path}.mobile_network_prefixes[{index}]"
+            if not 3 <= prefix.length <= HNP_LENGTH:
+                reader.mistake(where, f"a mobile network prefix is a /3 to /{HNP_LENGTH}, not a /{prefix.length}")
+            for other, owner in owners:
+                if other.contains(prefix.address) or prefix.contains(other.address):
+                    reader.mistake(where, f"{prefix} overlaps {other} of {reader.path_of(owner)}")
+            for pool in configuration.pools:
+                meets = pool.prefix.contains(prefix.address) or prefix.contains(pool.prefix.address)
+                if meets and prefix not in profile.prefixes:
+                    text = f"{prefix} overlaps the pool {pool.prefix} of {reader.path_of(pool)}"
+                    reader.mistake(where, f"{text}; list it among the node's prefixes as well, or take another")
+            owners.append((prefix, profile))
+
+
+HOME_TABLES = ("home_agent", "home_link", "association")
+
+
+def _check_home(configuration: AnchorConfiguration, table: Mapping[str, Any], reader: Reader) -> None:
+    """The home agent's tables beside the others."""
+    anchor = configuration.anchor
+    if "ha" not in anchor.roles:
+        for name in HOME_TABLES:
+            if name in table:
+                reader.mistake(name, 'is only for a home agent; anchor.roles does not have "ha"')
+        return
+    check_home_agent(configuration.home_agent, reader)
+    pools = [(reader.path_of(pool), pool.prefix) for pool in configuration.pools]
+    check_home_links(configuration.home_links, anchor.addresses, pools, reader)
+    shared = [link.prefix for link in configuration.home_links]
+    reserved = [prefix for profile in configuration.profiles for prefix in profile.prefixes]
+    homes = [*shared, *(prefix for _, prefix in pools), *reserved]
+    check_associations(configuration.associations, homes, shared, anchor.addresses, reader)
+    profiles = PatternTable((profile.node, profile) for profile in configuration.profiles)
+    owners = {prefix.address: profile for profile in configuration.profiles for prefix in profile.prefixes}
+    for association in configuration.associations:
+        path = reader.path_of(association)
+        profile = profiles.find(association.node)
+        if profile is None:
+            reader.mistake(f"{path}.node", f'"{show_identifier(association.node)}" has no profile')
+        elif not profile.mobile_ipv6:
+            where = reader.path_of(profile)
+            reader.mistake(f"{path}.node", f'"{show_identifier(association.node)}" has no mobile_ipv6 = true in {where}')
+        home = association.home_address or (association.home_prefix.address if association.home_prefix else b"")
+        owner = owners.get(home[:8] + bytes(8), profile)
+        if home and owner is not None and owner is not profile:
+            key = "home_address" if association.home_address else "home_prefix"
+            reader.mistake(f"{path}.{key}", f"lies in a prefix that belongs to {reader.path_of(owner)}")
