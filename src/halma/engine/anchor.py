@@ -2,7 +2,7 @@
 """The anchor: one engine on one set of addresses, and the roles that it plays (RFC 6612 section 3.2).
 
 It gives each Mobility Header message to the role that it is for: Binding Updates with the proxy flag to the local mobility
-anchor, those without to the home agent, whose links are the business of `home_discovery`. The roles share nothing but the
+anchor, those without to the home agent, whose links are the business of `home_agent_discovery`. The roles share nothing but the
 knowledge of whose a prefix is (ANC-4). What no role knows is answered as RFC 6275 section 9.2 says.
 
 Always holds: whatever comes from the network, `handle` raises nothing and what it keeps is bounded; a message that was not
@@ -31,9 +31,9 @@ from halma.engine.api import (
 )
 from halma.engine.heartbeat import Heartbeat, Outcome, PeerChange
 from halma.engine.home_agent import HomeAgent
+from halma.engine.home_agent_discovery import HomeAgentDiscovery
+from halma.engine.home_agent_discovery_api import HomeDiscoveryEffect, HomeDiscoveryEvent, PrefixSolicited
 from halma.engine.home_binding_cache import prefix_of
-from halma.engine.home_discovery import HomeDiscovery
-from halma.engine.home_discovery_api import HomeDiscoveryEffect, HomeDiscoveryEvent, PrefixSolicited
 from halma.engine.home_link import DetectionDone, HomeLinkEffect, HomeLinks
 from halma.engine.home_request import HomeRequest, answer
 from halma.engine.home_revocation import HomeRevocation
@@ -99,7 +99,7 @@ class Anchor:
         self._heartbeat = Heartbeat(settings.heartbeat, settings.restart_counter)
         ops = itertools.count(1)
         self._home: HomeAgent | None = None
-        self._discovery: HomeDiscovery | None = None
+        self._discovery: HomeAgentDiscovery | None = None
         self._home_revocation: HomeRevocation | None = None
         if settings.home_agent is not None:
             self._home = HomeAgent(
@@ -117,7 +117,7 @@ class Anchor:
         self._proxy = LocalMobilityAnchor(settings, policy, self._heartbeat, ops, kept)
         self._revocation = ProxyRevocation(settings, policy, self._proxy)
         if settings.home_agent is not None and self._home is not None:
-            self._discovery = HomeDiscovery(settings.home_agent, self._home.cache)
+            self._discovery = HomeAgentDiscovery(settings.home_agent, self._home.cache)
             self._home_revocation = HomeRevocation(settings.revocation, self._home, self._proxy.revocations.numbers)
             self._home.watchers += (self._discovery.prefixes, self._home_revocation)
         self._meter = Meter()

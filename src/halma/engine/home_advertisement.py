@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from halma.engine.anchor_settings import Advertising, HomeLink
 from halma.engine.api import Now
 from halma.engine.chance import Chance
-from halma.engine.home_discovery_api import SendAdvertisement
+from halma.engine.home_agent_discovery_api import SendAdvertisement
 from halma.engine.timers import Deadlines
 from halma.wire.nd import (
     AdvertisementInterval,

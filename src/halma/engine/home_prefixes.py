@@ -17,9 +17,9 @@ from halma.engine.anchor_settings import HomeAgentSettings, HomeLink
 from halma.engine.api import Now
 from halma.engine.chance import Chance
 from halma.engine.home_advertisement import prefix_information
+from halma.engine.home_agent_discovery_api import PrefixSolicited, SendIcmp
 from halma.engine.home_agents_list import HomeAgentsList
 from halma.engine.home_binding_cache import HOME_PREFIX_LENGTH, HomeBinding, prefix_of
-from halma.engine.home_discovery_api import PrefixSolicited, SendIcmp
 from halma.engine.home_link import HomeLinks
 from halma.engine.timers import Deadlines
 from halma.wire.icmpv6 import MobilePrefixAdvertisement

@@ -74,7 +74,7 @@ class PrefixSolicited:
 HomeDiscoveryEvent = (
     HomeLinkUp | HomeAgentStopping | RouterAdvertisementHeard | RouterSolicitationHeard | DiscoveryRequested | PrefixSolicited
 )
-"""What `home_discovery` takes; its anchor looks at the Home Address option of a `PrefixSolicited` first."""
+"""What `home_agent_discovery` takes; its anchor looks at the Home Address option of a `PrefixSolicited` first."""
 
 # ---- effects ----
 
