@@ -15,6 +15,7 @@ from halma.engine.gateway_api import UNSPECIFIED
 from halma.netio import netlink_socket
 from halma.netio.access_interface import SETTINGS, AccessInterface
 from halma.netio.netlink import LinkControl, LinkGone, LinkMonitor, LinkState
+from halma.netio.netlink_socket import DUMP, attributes
 from tests.conftest import run_ip
 from tests.netio.links import GATEWAY_ADDRESS, GATEWAY_LINK_LAYER, Pair, inside
 
@@ -145,6 +146,22 @@ def test_a_driver_that_wants_the_interface_down_gets_it_down(
     assert (state.link_layer_address, state.up) == (GATEWAY_LINK_LAYER, False)
     with pytest.raises(OSError, match="Cannot assign"):
         control.set_link_layer_address(pair.index, bytes.fromhex("010000000000"))
+
+
+def local_addresses(control: LinkControl) -> list[bytes]:
+    """The addresses that the kernel takes packets for, asked for as fast as can be."""
+    found = []
+    for _, content in control._requests.ask(26, DUMP, bytes([socket.AF_INET6]) + bytes(11)):  # RTM_GETROUTE
+        if content[4] == 255:  # table local
+            found.append(attributes(content[12:]).get(1, b""))
+    return found
+
+
+def test_packets_to_an_address_are_taken_as_soon_as_it_has_been_given(pair: Pair, control: LinkControl) -> None:
+    for number in range(50):
+        address = GATEWAY_ADDRESS[:15] + bytes([number])
+        control.add_address(pair.index, address, 64)
+        assert address in local_addresses(control)
 
 
 def test_the_neighbour_entries_of_one_node_are_forgotten(pair: Pair, control: LinkControl) -> None:

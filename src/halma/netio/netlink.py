@@ -22,7 +22,7 @@ from halma.value import value
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_DELNEIGH, RTM_GETNEIGH = 29, 30
-RTNLGRP_LINK = 1
+RTNLGRP_LINK, RTNLGRP_IPV6_IFADDR = 1, 9
 SOL_NETLINK, NETLINK_ADD_MEMBERSHIP = 270, 1
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU = 1, 3, 4
 IFA_ADDRESS, IFA_LOCAL, IFA_FLAGS = 1, 2, 8
@@ -34,6 +34,8 @@ LINK_HEADER = struct.Struct("=BxHiII")
 RECEIVE_BUFFER = 1 << 20
 RECEIVE_SIZE = 1 << 16
 SO_RCVBUFFORCE = 33
+ADDRESS_PATIENCE = 0.5
+"""Seconds to wait for the kernel to make an address work; it takes less than one thousandth of that."""
 
 
 @value
@@ -59,12 +61,11 @@ class LinkMonitor:
     """What happens to links. Raises OSError when the socket cannot be opened."""
 
     def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
         self._known: set[int] = set()
+        self._socket = _listener(RTNLGRP_LINK)
+        self._socket.setblocking(False)
         with contextlib.suppress(PermissionError):
             self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
-        self._socket.bind((0, 0))
-        self._socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, RTNLGRP_LINK)
 
     def fileno(self) -> int:
         """The descriptor, for the event loop."""
@@ -114,10 +115,12 @@ class LinkControl:
 
     def __init__(self) -> None:
         self._requests = NetlinkSocket()
+        self._told = _listener(RTNLGRP_IPV6_IFADDR)
 
     def close(self) -> None:
-        """Give the socket back."""
+        """Give the sockets back."""
         self._requests.close()
+        self._told.close()
 
     def link(self, interface: int) -> LinkState:
         """The interface as it is now. Raises OSError (ENODEV)."""
@@ -141,11 +144,23 @@ class LinkControl:
         self._requests.ask(RTM_NEWLINK, ACK, LINK_HEADER.pack(socket.AF_UNSPEC, 0, interface, IFF_UP if up else 0, IFF_UP))
 
     def add_address(self, interface: int, address: bytes, length: int) -> None:
-        """Give the interface an IPv6 address without Duplicate Address Detection. Raises OSError."""
+        """Give the interface an IPv6 address without Duplicate Address Detection. When this returns, packets to the address
+        are taken: the kernel sees to that in a work queue of its own, and tells when it has. Raises OSError."""
         body = struct.pack("=BBBBi", socket.AF_INET6, length, IFA_F_NODAD | IFA_F_PERMANENT, RT_SCOPE_LINK, interface)
         body += attribute(IFA_LOCAL, address) + attribute(IFA_ADDRESS, address)
         body += attribute(IFA_FLAGS, struct.pack("=I", IFA_F_NODAD | IFA_F_PERMANENT))
+        self._hear_addresses(0.0, b"")  # what was told before
         self._requests.ask(RTM_NEWADDR, ACK | CREATE | REPLACE, body)
+        self._hear_addresses(ADDRESS_PATIENCE, struct.pack("=i", interface) + address)
+
+    def _hear_addresses(self, patience: float, wanted: bytes) -> None:
+        """Take what is told of addresses until it is the one that is wanted (interface and address), or for so long."""
+        self._told.settimeout(patience)
+        with contextlib.suppress(TimeoutError, BlockingIOError):
+            while True:
+                for kind, _, content in messages(self._told.recv(RECEIVE_SIZE)):
+                    if kind == RTM_NEWADDR and content[4:8] + attributes(content[8:]).get(IFA_ADDRESS, b"") == wanted:
+                        return
 
     def delete_address(self, interface: int, address: bytes, length: int) -> None:
         """Take an address away. Raises OSError."""
@@ -174,6 +189,14 @@ class LinkControl:
                     self._requests.ask(RTM_DELNEIGH, ACK, header + attribute(NDA_DST, parts[NDA_DST]))
                     removed += 1
         return removed
+
+
+def _listener(group: int) -> socket.socket:
+    """A socket that hears what is told to a group."""
+    made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+    made.bind((0, 0))
+    made.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
+    return made
 
 
 def _link(content: bytes) -> LinkState:
