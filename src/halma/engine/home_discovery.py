@@ -1,161 +1,171 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How nodes find their home agent and learn of their home link: Router Advertisements, the Home Agents List, Dynamic Home Agent
-Address Discovery, Mobile Prefix Advertisements.
+"""What a mobile node asks its home link for from afar: home agents, and prefixes.
 
-RFC 6275 sections 8.4, 10.5 and 10.6; RFC 3963 section 7. `home_advertisement`, `home_agents_list` and `home_prefixes` do the
-work of one of these each.
+RFC 6275 sections 11.4.1 (Dynamic Home Agent Address Discovery), 11.4.2 and 11.4.3 (mobile prefix discovery), 6.5 to 6.8, 11.8;
+RFC 3963 section 7 (flag R); RFC 2526 (the anycast address).
 
-Always holds: nobody is told of a home agent whose lifetime is over; a reply fits into 1280 octets and goes to whom has asked,
-so many a second at the most; an order among equals comes from the event's seed.
+Always holds: one question of each kind is out at most, and only its own answer is taken, once.
 """
 
 from __future__ import annotations
 
-from typing import assert_never
+from collections.abc import Callable
+from hashlib import sha256
+from math import inf
 
-from halma.engine.anchor_settings import HomeAgentSettings, HomeLink
-from halma.engine.api import Now
-from halma.engine.chance import Chance
-from halma.engine.home_advertisement import HomeAdvertisement
-from halma.engine.home_agents_list import Candidate, HomeAgentsList
-from halma.engine.home_binding_cache import HomeBindingCache
-from halma.engine.home_discovery_api import (
-    DiscoveryRequested,
-    HomeAgentStopping,
-    HomeDiscoveryEffect,
-    HomeDiscoveryEvent,
-    HomeLinkUp,
-    PrefixSolicited,
-    RouterAdvertisementHeard,
-    RouterSolicitationHeard,
+from halma.engine.api import Severity
+from halma.engine.node_api import (
+    DHAAD_RETRIES,
+    INITIAL_DHAAD_TIMEOUT,
+    INITIAL_SOLICIT_TIMER,
+    MAX_BINDACK_TIMEOUT,
+    IcmpReceived,
     SendIcmp,
 )
-from halma.engine.home_link import HomeLinks
-from halma.engine.home_prefixes import HomePrefixes
-from halma.engine.meter import Meter
-from halma.wire.icmpv6 import MINIMUM_MTU, HomeAgentAddressDiscoveryReply
+from halma.engine.node_context import NodeContext, Timer
+from halma.engine.routers import Router
+from halma.wire.icmpv6 import (
+    HomeAgentAddressDiscoveryReply,
+    HomeAgentAddressDiscoveryRequest,
+    MobilePrefixAdvertisement,
+    MobilePrefixSolicitation,
+)
 from halma.wire.numbers import HomeAgentFlag
 
-MOST_ADDRESSES = (MINIMUM_MTU - 40 - 8) // 16
-"""Addresses that fit into a reply."""
-REPLIES_PER_SECOND = 50
-"""All askers together: a reply may be a hundred times as long as the request."""
-HOME_AGENTS_ANYCAST = 0x7E
-"""The anycast identifier of Mobile IPv6 Home-Agents (RFC 2526 section 2)."""
-
-
-def home_agents_anycast(prefix: bytes, length: int) -> bytes:
-    """The Mobile IPv6 Home-Agents anycast address of a subnet (RFC 2526 section 2): in a /64, whose interface identifiers are
-    modified EUI-64, all ones but the universal/local bit."""
-    ones = (1 << (128 - length)) - 1
-    if length == 64:
-        ones &= ~(1 << 57)
-    low = ones & ~0x7F | HOME_AGENTS_ANYCAST
-    return (int.from_bytes(prefix, "big") & ~((1 << (128 - length)) - 1) | low).to_bytes(16, "big")
+MAXIMUM_AGENTS = 16
+"""Home agents that are kept."""
+HOME_AGENTS_IDENTIFIER = bytes.fromhex("fdfffffffffffffe")
+"""The interface identifier of the Mobile IPv6 Home-Agents anycast address (RFC 2526 section 2)."""
+MULTICAST = 0xFF
+PAUSE = 16
+"""Times `retry_interval` until home agents are looked for again after nobody has answered."""
+ABOUT_TO_END = 0.25
+"""The share of the time last told that is left of the home prefix when it is asked for anew."""
 
 
 class HomeDiscovery:
-    """The part of a home agent that is about links and their prefixes, not about bindings. `cache` tells who is registered."""
+    """See the module. `found` hears of the home agents, `valid_until` of the end of the home prefix (monotonic)."""
 
-    def __init__(self, settings: HomeAgentSettings, cache: HomeBindingCache) -> None:
-        links = settings.links
-        chance = Chance(settings.seed)
-        self._cache = cache
-        self._mobile_routers = settings.mobile_routers
-        self._by_anycast: dict[bytes, HomeLink] = {}
-        for link in links:
-            self._by_anycast[home_agents_anycast(link.prefix, link.length)] = link
-        self._links = HomeLinks(links)
-        self._lists = {link.interface: HomeAgentsList() for link in links}
-        self._advertisement = HomeAdvertisement(links, chance, mobile_routers=settings.mobile_routers)
-        self._meter = Meter()
-        self._counters = {
-            "discovery_requests_received": 0,
-            "discovery_requests_not_ours": 0,
-            "discovery_requests_suppressed": 0,
-            "router_advertisements_heard": 0,
-            "prefix_solicitations_unregistered": 0,
-        }
-        self.prefixes = HomePrefixes(settings, self._links, self._lists.get, chance)
+    def __init__(
+        self, context: NodeContext, found: Callable[[tuple[bytes, ...]], None], valid_until: Callable[[float], None]
+    ) -> None:
+        self._context = context
+        self._found = found
+        self._valid_until = valid_until
+        self._source = b""
+        self._agent = b""
+        self._questions = 0
+        self._identifier: int | None = None
+        self._timeout = INITIAL_DHAAD_TIMEOUT
+        self._attempts = 0
+        self._prefix_identifier: int | None = None
+        self._prefix_timeout = INITIAL_SOLICIT_TIMER
+        self._home = Router(b"")
+        context.on(Timer.DISCOVER, self._discover_due)
+        context.on(Timer.PREFIXES, self._solicit_due)
+        context.on(Timer.HOME_PREFIX, lambda _key: self.solicit_prefixes())
 
-    # ---- as a part of an engine ----
+    def at(self, care_of_address: bytes, agent: bytes) -> None:
+        """The node asks from here, and prefixes of this home agent. Empty: it asks nobody."""
+        self._source, self._agent = care_of_address, agent
+        if not care_of_address:
+            for timer in (Timer.DISCOVER, Timer.PREFIXES):
+                self._context.disarm(timer)
+            self._identifier = self._prefix_identifier = None
 
-    def handle(self, event: HomeDiscoveryEvent, now: Now) -> list[HomeDiscoveryEffect]:
-        """Take one event; give the effects."""
-        if isinstance(event, DiscoveryRequested):
-            return [*self._discovery(event, now)]
-        if isinstance(event, PrefixSolicited):
-            return [*self._solicited(event, now)]
-        if isinstance(event, RouterAdvertisementHeard):
-            self._heard(event, now)
-        elif isinstance(event, HomeLinkUp):
-            self._advertisement.begin(event.interface, now)
-        elif isinstance(event, RouterSolicitationHeard):
-            self._advertisement.solicited(event.interface, now)
-        elif isinstance(event, HomeAgentStopping):
-            return [*self._advertisement.cease()]
+    # ---- home agents (section 11.4.1) ----
+
+    def discover(self) -> None:
+        """Look for home agents, unless that is being done."""
+        if self._source and self._context.remaining(Timer.DISCOVER) is None:
+            self._attempts = 0
+            self._discover_due(b"")
+
+    def _discover_due(self, _key: bytes) -> None:
+        context, settings = self._context, self._context.settings
+        if self._attempts > DHAAD_RETRIES:
+            text = "no home agent answers for the home link of {:address}"
+            context.report(Severity.ERROR, "no_home_agent", text, settings.home_address)
+            self._identifier, self._attempts = None, 0
+            context.arm(Timer.DISCOVER, settings.retry_interval * PAUSE)
+            return
+        if not self._attempts:
+            self._identifier = self._random()
+            self._timeout = INITIAL_DHAAD_TIMEOUT
+        self._attempts += 1
+        assert self._identifier is not None
+        flags = HomeAgentFlag.MOBILE_ROUTER if settings.mobile_router else 0
+        context.count("home_agent_discoveries")
+        anycast = settings.home_prefix[:8] + HOME_AGENTS_IDENTIFIER
+        context.do(SendIcmp(self._source, anycast, HomeAgentAddressDiscoveryRequest(self._identifier, flags)))
+        context.arm(Timer.DISCOVER, self._timeout)
+        self._timeout *= 2
+
+    def reply(self, event: IcmpReceived, message: HomeAgentAddressDiscoveryReply) -> None:
+        """A reply has come (section 6.6)."""
+        if self._identifier is None or message.identifier != self._identifier or event.destination != self._source:
+            self._context.count("home_agent_discoveries_ignored")
+            return
+        agents = tuple(dict.fromkeys(a for a in message.home_agents() if any(a) and a[0] != MULTICAST))[:MAXIMUM_AGENTS]
+        agents = agents or (event.source,)
+        self._identifier = None
+        self._context.disarm(Timer.DISCOVER)
+        self._context.report(Severity.INFO, "home_agents", "found {} home agents, first {:address}", len(agents), agents[0])
+        self._found(agents)
+
+    # ---- prefixes (sections 11.4.2 and 11.4.3) ----
+
+    def solicit_prefixes(self) -> None:
+        """Ask for the prefixes of the home link, unless that is being done."""
+        if self._source and self._agent and self._prefix_identifier is None:
+            self._prefix_identifier = self._random()
+            self._prefix_timeout = INITIAL_SOLICIT_TIMER
+            self._solicit_due(b"")
+
+    def _solicit_due(self, _key: bytes) -> None:
+        if self._prefix_identifier is None or not self._agent:
+            return
+        self._context.count("mobile_prefix_solicitations")
+        message = MobilePrefixSolicitation(self._prefix_identifier)
+        self._context.do(SendIcmp(self._source, self._agent, message, self._context.settings.home_address))
+        self._context.arm(Timer.PREFIXES, self._prefix_timeout)
+        self._prefix_timeout = min(2 * self._prefix_timeout, MAX_BINDACK_TIMEOUT)
+
+    def prefixes_advertised(self, event: IcmpReceived, message: MobilePrefixAdvertisement) -> bool:
+        """An advertisement of the home link's prefixes has come. Whether it was the answer to what was asked; any other makes
+        the node ask."""
+        settings, now = self._context.settings, self._context.now.monotonic
+        if not self._agent or event.source != self._agent or event.home_address != settings.home_address:
+            self._context.count("mobile_prefix_advertisements_ignored")
+            return False
+        if self._prefix_identifier is None or message.identifier != self._prefix_identifier:
+            self._context.count("mobile_prefix_advertisements_unsolicited")
+            self.solicit_prefixes()
+            return False
+        self._prefix_identifier = None
+        self._context.disarm(Timer.PREFIXES)
+        self._context.count("mobile_prefix_advertisements")
+        self._home.learn_prefixes(message.options, now)
+        self.home_prefix_known(self._home)
+        return True
+
+    def home_prefix_known(self, router: Router) -> None:
+        """What is known of the home prefix, from the home link itself or from afar; it is asked for anew before it ends."""
+        settings, now = self._context.settings, self._context.now.monotonic
+        record = router.prefixes.get((settings.home_prefix, settings.home_prefix_length))
+        if record is None:
+            return
+        self._valid_until(record.valid_until)
+        if not record.advertised:
+            text = "the home prefix is being withdrawn: it ends in {:.0f} s"
+            self._context.report(Severity.ERROR, "home_prefix", text, record.valid_until - now)
+        if record.valid_until < inf:
+            self._context.arm(Timer.HOME_PREFIX, (record.valid_until - now) * (1 - ABOUT_TO_END))
         else:
-            assert_never(event)
-        return []
+            self._context.disarm(Timer.HOME_PREFIX)
 
-    def handle_timeout(self, now: Now) -> list[HomeDiscoveryEffect]:
-        """Do all that is due."""
-        for learnt in self._lists.values():
-            learnt.expire(now.monotonic)
-        return [*self._advertisement.handle_timeout(now), *self.prefixes.handle_timeout(now)]
-
-    def next_deadline(self) -> float | None:
-        """When `handle_timeout` is wanted next."""
-        deadlines = [learnt.next_deadline() for learnt in self._lists.values()]
-        deadlines += [self._advertisement.deadlines.next(), self.prefixes.deadlines.next()]
-        return min((deadline for deadline in deadlines if deadline is not None), default=None)
-
-    def describe_counters(self) -> dict[str, int]:
-        """All counters, by name, with the number of home agents that are known now."""
-        known = {"home_agents_known": sum(map(len, self._lists.values()))}
-        return known | self._counters | self._advertisement.counters | self.prefixes.counters
-
-    # ---- the Home Agents List (section 10.5.1) ----
-
-    def _heard(self, event: RouterAdvertisementHeard, now: Now) -> None:
-        learnt = self._lists.get(event.interface)
-        if learnt is not None:
-            self._counters["router_advertisements_heard"] += 1
-            changed = learnt.heard(event.source, event.message, now.monotonic)
-            own = {(link.prefix, link.length) for link in self._links.on(event.interface)}
-            self.prefixes.changed(event.interface, [prefix for prefix in changed if prefix not in own], now)
-
-    # ---- Dynamic Home Agent Address Discovery (section 10.5) ----
-
-    def _discovery(self, event: DiscoveryRequested, now: Now) -> list[SendIcmp]:
-        self._counters["discovery_requests_received"] += 1
-        link = self._by_anycast.get(event.destination)
-        if link is None or event.source[0] == 0xFF or not any(event.source):
-            self._counters["discovery_requests_not_ours"] += 1
-            return []
-        if not self._meter.allows(b"", REPLIES_PER_SECOND, now.monotonic):
-            self._counters["discovery_requests_suppressed"] += 1
-            return []
-        own = tuple(each.address for each in self._links.on(link.interface))
-        candidates = [Candidate(own, self._links.on(link.interface)[0].preference, self._mobile_routers)]
-        candidates += self._lists[link.interface].candidates(now.monotonic)
-        flags = 0
-        if event.message.flags & HomeAgentFlag.MOBILE_ROUTER:
-            supporting = [candidate for candidate in candidates if candidate.mobile_routers]
-            if supporting:
-                candidates, flags = supporting, int(HomeAgentFlag.MOBILE_ROUTER)
-        chance = Chance(event.seed)
-        ordered = sorted(chance.shuffled(candidates), key=lambda candidate: -candidate.preference)
-        addresses = [address for candidate in ordered for address in chance.shuffled(candidate.addresses)]
-        listed = b"".join(list(dict.fromkeys(addresses))[:MOST_ADDRESSES])
-        return [SendIcmp(link.address, event.source, HomeAgentAddressDiscoveryReply(event.message.identifier, flags, listed))]
-
-    # ---- Mobile Prefix Solicitations (section 10.6) ----
-
-    def _solicited(self, event: PrefixSolicited, now: Now) -> list[SendIcmp]:
-        """The anchor has looked at the Home Address option already."""
-        binding = self._cache.registered(event.home_address)
-        if binding is None or binding.tunnel.local != event.destination:
-            self._counters["prefix_solicitations_unregistered"] += 1
-            return []
-        return self.prefixes.solicited(event, binding, now)
+    def _random(self) -> int:
+        """An identifier that nobody who has not the secret can guess."""
+        self._questions += 1
+        seed = f"{self._questions} {self._context.now.wall}".encode()
+        return int.from_bytes(sha256(self._context.settings.secret + seed).digest()[:2], "big")
