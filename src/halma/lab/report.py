@@ -85,6 +85,8 @@ def _page(play: Play, verdict: Verdict, evidence: Evidence) -> str:
             for handover in verdict.handovers
         ),
         "<h2>Traffic</h2>",
+        '<p class="faint">Each stripe is a stream of numbered packets, in the colour of the tunnel that they were captured in; '
+        "red is a packet that did not arrive, and white is time in which nothing was sent.</p>",
         _picture(traffic_picture.draw(evidence)),
         "<h2>What was said</h2>",
     ]
