@@ -184,8 +184,10 @@ class AccessInterfaces:
         return [LinkUp(index, state.mtu)] if state.carrier else []
 
     def _forget_notices(self, index: int) -> None:
-        """What the monitor has still to tell of this interface is how it was while it was being prepared."""
-        others = [change for change in self._monitor.receive() if change.interface != index or isinstance(change, LinkGone)]
+        """What the monitor has still to tell of this interface is how it was while it was prepared, up to its going."""
+        happened = self._monitor.receive()
+        gone = happened.index(LinkGone(index)) if LinkGone(index) in happened else len(happened)
+        others = [change for place, change in enumerate(happened) if change.interface != index or place >= gone]
         if others:
             self._loop.call_soon(self._tell, others)
 
