@@ -63,6 +63,13 @@ from tests.engine.gateway_world import (
 ROUTER = bytes.fromhex("fe8000000000000002005efffe005213")
 
 
+def shown(world: World, what: str) -> list[dict[str, object]]:
+    """The rows of one kind in a snapshot."""
+    rows = world.gateway.snapshot(world.now)[what]
+    assert isinstance(rows, list)
+    return rows
+
+
 # ---- links ------------------------------------------------------------------------------------------------------------
 
 
@@ -116,12 +123,11 @@ def test_the_snapshot_shows_links_sessions_and_peers() -> None:
     world = World()
     world.register()
     world.hear(UNKNOWN)
-    shown = world.gateway.snapshot(world.now)
-    (link,) = shown["links"]  # type: ignore[misc]
+    (link,) = shown(world, "links")
     assert (link["interface"], link["state"], link["attached"], link["unknown"]) == ("ap0", "up", 1, [UNKNOWN])
-    (peer,) = shown["peers"]  # type: ignore[misc]
+    (peer,) = shown(world, "peers")
     assert (peer["anchor"], peer["sessions"]) == (world.settings.anchor, 1)
-    (session,) = shown["sessions"]  # type: ignore[misc]
+    (session,) = shown(world, "sessions")
     assert (session["remaining_seconds"], session["link_local_address"]) == (3600.0, HOST_ADDRESS)
     assert world.gateway.peers() == [(world.settings.address, world.settings.anchor)]
     world.handle(LinkVanished(AP0))
@@ -147,10 +153,10 @@ def test_the_memory_of_unknown_nodes_is_bounded() -> None:
     world.link_up()
     for number in range(100):
         world.hear(b"\x02\x99" + number.to_bytes(4, "big"))
-    (link,) = world.gateway.snapshot(world.now)["links"]  # type: ignore[misc]
+    (link,) = shown(world, "links")
     assert len(link["unknown"]) == 16
     world.handle(LinkDown(AP0))
-    (link,) = world.gateway.snapshot(world.now)["links"]  # type: ignore[misc]
+    (link,) = shown(world, "links")
     assert link["unknown"] == []
 
 
