@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from halma.control.rows import Row
-from halma.control.schema import ControlError, Reload, Request, Show
+from halma.control.schema import ControlError, Reload, Request, Show, What
 from halma.control.server import ControlServer, Rows
+from halma.daemon.courier import Courier
 from halma.daemon.log import Follower, Log
 from halma.daemon.notify import Notifier
 from halma.daemon.runner import RunnableEngine, Runner
@@ -38,6 +39,9 @@ FOLLOW_SECONDS = 0.2
 COLLECTIONS = (50_000, 20, 50)
 """When the collector of reference cycles looks (gc.set_threshold). A binding is a few objects that live for hours and are freed
 without it: with Python's defaults it would look at all of them again and again, half of what a new binding costs."""
+
+OWN_ROWS: tuple[What, ...] = ("bindings", "sessions", "registration", "peers")
+"""The kinds of rows that some role has of its own."""
 
 ServiceType = TypeVar("ServiceType", bound="Service")
 
@@ -97,6 +101,10 @@ class Service(ABC):
         """Who carries out the effects that only this role has."""
         return {}
 
+    def courier(self) -> Courier | None:
+        """Who carries messages of Mobile IPv6; called once, after `make_engine`. Raises OSError and ValueError."""
+        return None
+
     # ---- life --------------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
@@ -109,7 +117,7 @@ class Service(ABC):
             self.plane = open_plane(kind, settings)
             stack.callback(self.plane.close)
             self.engine = self.make_engine(state)
-            self.runner = Runner(self.engine, self.plane, self.log, self.handlers())
+            self.runner = Runner(self.engine, self.plane, self.log, self.handlers(), self.courier())
             stack.callback(self.runner.close)
             control = ControlServer(control_path, self)
             await control.start()
@@ -222,7 +230,7 @@ class Service(ABC):
     def _everything(self) -> Row:
         """For support: one row with all that can be shown."""
         now = self.runner.now()
-        own = {what: list(self.rows(Show(what), now)) for what in ("bindings", "sessions", "peers") if self.shows(what)}
+        own = {what: list(self.rows(Show(what), now)) for what in OWN_ROWS if self.shows(what)}
         return {
             **own,
             "tunnels": list(self._tunnels()),

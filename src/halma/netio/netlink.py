@@ -24,8 +24,8 @@ RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_DELNEIGH, RTM_GETNEIGH = 29, 30
 RTNLGRP_LINK, RTNLGRP_IPV6_IFADDR = 1, 9
 SOL_NETLINK, NETLINK_ADD_MEMBERSHIP = 270, 1
-IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU = 1, 3, 4
-IFA_ADDRESS, IFA_LOCAL, IFA_FLAGS = 1, 2, 8
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_CARRIER_CHANGES = 1, 3, 4, 35
+IFA_ADDRESS, IFA_LOCAL, IFA_CACHEINFO, IFA_FLAGS = 1, 2, 6, 8
 IFA_F_NODAD, IFA_F_PERMANENT = 0x02, 0x80
 NDA_DST, NDA_LLADDR = 1, 2
 IFF_UP, IFF_LOWER_UP, IFF_DORMANT = 0x1, 0x10000, 0x20000
@@ -34,13 +34,16 @@ LINK_HEADER = struct.Struct("=BxHiII")
 RECEIVE_BUFFER = 1 << 20
 RECEIVE_SIZE = 1 << 16
 SO_RCVBUFFORCE = 33
+FOREVER = 0xFFFFFFFF
+"""A lifetime that does not end."""
 ADDRESS_PATIENCE = 0.5
 """Seconds to wait for the kernel to make an address work; it takes less than one thousandth of that."""
 
 
 @value
 class LinkState:
-    """An interface as it is now. `up` is what the administrator says, `carrier` whether frames can be sent and received."""
+    """An interface as it is now. `up` is what the administrator says, `carrier` whether frames can be sent and received;
+    `carrier_changes` counts how often that has changed, also when it was too briefly to be told."""
 
     interface: int
     name: str
@@ -48,6 +51,7 @@ class LinkState:
     up: bool
     carrier: bool
     link_layer_address: bytes
+    carrier_changes: int = 0
 
 
 @value
@@ -143,15 +147,20 @@ class LinkControl:
         """Bring the interface up, or down. Raises OSError."""
         self._requests.ask(RTM_NEWLINK, ACK, LINK_HEADER.pack(socket.AF_UNSPEC, 0, interface, IFF_UP if up else 0, IFF_UP))
 
-    def add_address(self, interface: int, address: bytes, length: int) -> None:
+    def add_address(
+        self, interface: int, address: bytes, length: int, *, preferred: bool = True, patience: float = ADDRESS_PATIENCE
+    ) -> None:
         """Give the interface an IPv6 address without Duplicate Address Detection. When this returns, packets to the address
-        are taken: the kernel sees to that in a work queue of its own, and tells when it has. Raises OSError."""
+        are taken: the kernel sees to that in a work queue of its own, and tells when it has; `patience` is how long to wait
+        for that. An address that is not `preferred` is used only by those who ask for it. Raises OSError."""
         body = struct.pack("=BBBBi", socket.AF_INET6, length, IFA_F_NODAD | IFA_F_PERMANENT, RT_SCOPE_LINK, interface)
         body += attribute(IFA_LOCAL, address) + attribute(IFA_ADDRESS, address)
         body += attribute(IFA_FLAGS, struct.pack("=I", IFA_F_NODAD | IFA_F_PERMANENT))
+        if not preferred:
+            body += attribute(IFA_CACHEINFO, struct.pack("=4I", 0, FOREVER, 0, 0))
         self._hear_addresses(0.0, b"")  # what was told before
         self._requests.ask(RTM_NEWADDR, ACK | CREATE | REPLACE, body)
-        self._hear_addresses(ADDRESS_PATIENCE, struct.pack("=i", interface) + address)
+        self._hear_addresses(patience, struct.pack("=i", interface) + address)
 
     def _hear_addresses(self, patience: float, wanted: bytes) -> None:
         """Take what is told of addresses until it is the one that is wanted (interface and address), or for so long."""
@@ -209,4 +218,5 @@ def _link(content: bytes) -> LinkState:
         bool(flags & IFF_UP),
         bool(flags & IFF_UP and flags & IFF_LOWER_UP and not flags & IFF_DORMANT),
         parts.get(IFLA_ADDRESS, b""),
+        struct.unpack("=I", parts[IFLA_CARRIER_CHANGES])[0] if IFLA_CARRIER_CHANGES in parts else 0,
     )
