@@ -40,7 +40,7 @@ COLLECTIONS = (50_000, 20, 50)
 """When the collector of reference cycles looks (gc.set_threshold). A binding is a few objects that live for hours and are freed
 without it: with Python's defaults it would look at all of them again and again, half of what a new binding costs."""
 
-OWN_ROWS: tuple[What, ...] = ("bindings", "sessions", "registration", "peers")
+OWN_ROWS: tuple[What, ...] = ("bindings", "home_bindings", "sessions", "registration", "peers")
 """The kinds of rows that some role has of its own."""
 
 ServiceType = TypeVar("ServiceType", bound="Service")
