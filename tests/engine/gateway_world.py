@@ -265,9 +265,7 @@ def advertisement(effects: Iterable[Any]) -> RouterAdvertisement:
 
 def advertised(message: RouterAdvertisement) -> dict[bytes, int]:
     """The prefixes of a Router Advertisement with their valid lifetimes."""
-    return {
-        option.prefix: option.valid_lifetime for option in message.options if isinstance(option, PrefixInformation)
-    }
+    return {option.prefix: option.valid_lifetime for option in message.options if isinstance(option, PrefixInformation)}
 
 
 def mtu(message: RouterAdvertisement) -> int:

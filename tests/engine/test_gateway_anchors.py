@@ -273,5 +273,3 @@ def test_errors_are_sent_at_a_bounded_rate_and_to_one_host() -> None:
     for source in (MULTICAST, bytes(16)):
         done = world.handle(MalformedReceived(source, GATEWAY, DecodeError(DecodeReason.PAYLOAD_PROTO, 0), b""))
         assert of(done, SendParameterProblem) == []
-
-

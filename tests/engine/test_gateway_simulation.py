@@ -78,9 +78,7 @@ class Simulation:
         self.interfaces = itertools.count(10)
         self.nodes = [Node(number) for number in range(1, NODES + 1)]
         pools = (PoolSettings("main", POOL, 40),)
-        anchor_settings = AnchorSettings(
-            addresses=(ANCHOR,), pools=pools, timestamp_based_approach=timestamp_based_approach
-        )
+        anchor_settings = AnchorSettings(addresses=(ANCHOR,), pools=pools, timestamp_based_approach=timestamp_based_approach)
         self.anchor = Site(Anchor(anchor_settings, policy()), ANCHOR)
         profiles = GatewayPolicy([NodeProfile(node.name, node.link_layer_address) for node in self.nodes])
         self.gateways = [

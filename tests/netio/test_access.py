@@ -144,9 +144,7 @@ def test_when_there_are_too_many_senders_only_neighbor_discovery_is_heard(pair: 
     assert listen(port, 1)[0].link_layer_address == senders[-1]
 
 
-def test_one_call_takes_a_bounded_number_of_frames(
-    pair: Pair, port: AccessPort, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_call_takes_a_bounded_number_of_frames(pair: Pair, port: AccessPort, monkeypatch: pytest.MonkeyPatch) -> None:
     assert BURST <= 256
     monkeypatch.setattr(access, "BURST", 16)
     for _ in range(16 + 10):
