@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,12 @@ from halma.engine.api import UNPROTECTED, Association, Assurance
 from halma.security.authentication import Algorithm, AuthenticationGuardian, Key
 from halma.wire import DecodeError, decode, encode
 from halma.wire.checksum import checksum
-from halma.wire.messages import BindingAcknowledgement, BindingUpdate
+from halma.wire.messages import (
+    BindingAcknowledgement,
+    BindingRevocationAcknowledgement,
+    BindingRevocationIndication,
+    BindingUpdate,
+)
 from halma.wire.options import MobileNodeIdentifier, MobilityMessageAuthentication, MobilityMessageReplayProtection
 
 CARE_OF = bytes.fromhex("20010db8000900000000000000000001")
@@ -117,3 +123,26 @@ def test_a_key_shows_itself_to_nobody() -> None:
     key = Key(NODE, 256, "hmac-sha1", SECRET)
     assert SECRET.hex() not in repr(key) + str(vars(type(key)))
     assert "Key(spi=256)" in repr(key)
+
+
+@pytest.mark.parametrize("proxy", [False, True])
+@pytest.mark.parametrize("message", [BindingRevocationIndication(1, 9, 0), BindingRevocationAcknowledgement(0, 9, 0)])
+def test_what_takes_a_registration_back_is_protected_too(
+    message: BindingRevocationIndication | BindingRevocationAcknowledgement, proxy: bool
+) -> None:
+    if proxy:
+        data = encode(replace(message, flags=0x8000), AGENT, HOME)
+        assert guardian().judge(decode(data, AGENT, HOME), data, CARE_OF, HOME) == UNPROTECTED
+        return
+    data = guardian().protect(message, (AGENT, HOME), CARE_OF, HOME, NODE)
+    assert guardian().judge(decode(data, AGENT, HOME), data, CARE_OF, HOME).assurance is Assurance.VALID
+    changed = bytearray(data)
+    changed[7] ^= 1
+    changed[4:6] = b"\0\0"
+    changed[4:6] = checksum(AGENT, HOME, bytes(changed), 135).to_bytes(2, "big")
+    assert guardian().judge(decode(bytes(changed), AGENT, HOME), bytes(changed), CARE_OF, HOME).assurance is Assurance.FAILED
+
+
+def test_what_was_protected_by_a_key_that_is_gone_goes_bare() -> None:
+    update = AuthenticationGuardian([]).protect(UPDATE, (HOME, AGENT), CARE_OF, HOME, NODE)
+    assert update == encode(UPDATE, HOME, AGENT)

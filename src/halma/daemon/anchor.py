@@ -1,29 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
 """`halma anchor`: the anchor's engine in the world, from an anchor.toml.
 
-Always holds: the addresses that tunnels end at exist on this machine before anything is said to be ready.
+Always holds: the addresses that tunnels end at exist on this machine before anything is said to be ready; after a clean
+end home links are as they were.
 """
 
 from __future__ import annotations
 
+import secrets
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from halma.control.rows import Row
 from halma.control.schema import ControlError, Request, Revoke, Show
 from halma.daemon.configuration import AnchorConfiguration, ConfigurationError, load_anchor
+from halma.daemon.configuration_home import home_agent_settings
+from halma.daemon.courier import Courier
+from halma.daemon.courier import Side as CourierSide
+from halma.daemon.home_agent import LINK_EFFECTS, HomeLinkService, LinkEffect, home_links
 from halma.daemon.log import Log
 from halma.daemon.runner import RunnableEngine
 from halma.daemon.service import Service, serve
 from halma.daemon.state import Peers, State
 from halma.engine.anchor import Anchor, PolicyReplaced, Started
-from halma.engine.anchor_settings import AnchorSettings, PoolSettings
+from halma.engine.anchor_settings import AnchorSettings, HomeLink, PoolSettings
 from halma.engine.api import Now
 from halma.engine.heartbeat import HeartbeatSettings
+from halma.engine.home_agent_discovery_api import SendIcmp
 from halma.engine.proxy_revocation import RevocationRequested
 from halma.engine.revocation import RevocationSettings
 from halma.forwarding.plane import PlaneSettings, PortKind, Side
+from halma.netio.signalling import SignallingSocket
+from halma.security.authentication import AuthenticationGuardian
 
 
 def run(configuration: AnchorConfiguration, path: Path, log: Log) -> int:
@@ -31,9 +41,12 @@ def run(configuration: AnchorConfiguration, path: Path, log: Log) -> int:
     return serve(lambda log: AnchorService(configuration, path, log), log)
 
 
-def engine_settings(configuration: AnchorConfiguration, restart_counter: int) -> AnchorSettings:
-    """What the engine needs of the file."""
+def engine_settings(
+    configuration: AnchorConfiguration, restart_counter: int, links: tuple[HomeLink, ...] = (), seed: int = 0
+) -> AnchorSettings:
+    """What the engine needs of the file; `links` are its home links as they are on this machine."""
     table = configuration.anchor
+    home_agent = home_agent_settings(configuration.home_agent, table.maximum_lifetime_seconds, links, seed)
     heartbeat, revocation = table.heartbeat, table.revocation
     return AnchorSettings(
         addresses=table.addresses,
@@ -51,6 +64,8 @@ def engine_settings(configuration: AnchorConfiguration, restart_counter: int) ->
         revocation=RevocationSettings(
             revocation.maximum_retries, revocation.initial_delay_seconds, revocation.maximum_timeout_seconds
         ),
+        proxy="lma" in table.roles,
+        home_agent=home_agent if "ha" in table.roles else None,
     )
 
 
@@ -64,6 +79,9 @@ class AnchorService(Service):
         self._configuration = configuration
         self._path = path
         self._anchor: Anchor
+        self._courier: Courier | None = None
+        self._links: tuple[HomeLink, ...] = ()
+        self._home: HomeLinkService | None = None
 
     def paths(self) -> tuple[Path, Path]:
         """The control socket and the state directory."""
@@ -73,10 +91,13 @@ class AnchorService(Service):
     def plane_settings(self) -> tuple[str, PlaneSettings]:
         """The kind of data plane that is wanted, and what for."""
         table = self._configuration.anchor
+        pools = [pool.prefix for pool in self._configuration.pools]
+        networks = [network for profile in self._configuration.profiles for network in profile.mobile_network_prefixes]
+        beside = [network for network in networks if not any(pool.contains(network.address) for pool in pools)]
         settings = PlaneSettings(
             side=Side.ANCHOR,
             addresses=table.addresses,
-            prefixes=tuple((pool.prefix.address, pool.prefix.length) for pool in self._configuration.pools),
+            prefixes=tuple((prefix.address, prefix.length) for prefix in (*pools, *beside)),
             path_mtu=table.path_mtu,
             maximum_bindings=table.maximum_bindings,
         )
@@ -84,36 +105,71 @@ class AnchorService(Service):
 
     def make_engine(self, state: State) -> RunnableEngine:
         """The anchor's engine."""
-        settings = engine_settings(self._configuration, state.restart_counter)
+        self._links = home_links(self._configuration)
+        settings = engine_settings(self._configuration, state.restart_counter, self._links, secrets.randbits(64))
         self._anchor = Anchor(settings, self._configuration.policy())
         return self._anchor
 
+    def courier(self) -> Courier | None:
+        """A home agent's messages come behind extension headers and under protection."""
+        if "ha" in self._configuration.anchor.roles:
+            guardian = AuthenticationGuardian(self._configuration.keys())
+            self._courier = Courier(CourierSide.AGENT, SignallingSocket(self._configuration.anchor.addresses), guardian)
+        return self._courier
+
+    def handlers(self) -> dict[type, Callable[[Any], Iterable[Any]]]:
+        """What a home agent does on its links."""
+        return {SendIcmp: self._send_icmp} | dict.fromkeys(LINK_EFFECTS, self._at_home)
+
     async def begin(self, state: State) -> None:
-        """Attach the network ports; tell the gateways of a former life."""
-        for name in self._configuration.anchor.interfaces:
+        """Attach the network ports; look after the home links; tell the gateways of a former life."""
+        names = [*self._configuration.anchor.interfaces, *(link.interface for link in self._configuration.home_links)]
+        for name in dict.fromkeys(names):
             try:
                 interface = socket.if_nametoindex(name)
             except OSError:
                 raise ValueError(f"there is no interface {name}") from None
             self.plane.attach(interface, PortKind.NETWORK)
+        if self._links:
+            self._home = HomeLinkService(self._links, self.runner.post, self.log.report)
+            self._home.start()
         if state.former_peers:
             self.runner.post(Started(state.former_peers))
 
     async def end(self) -> None:
-        """Gateways notice by themselves: their anchor answers no more, and has another restart counter when it is back."""
+        """Gateways notice by themselves: their anchor answers no more, and has another restart counter when it is back. Home
+        links are told."""
+        if self._home is not None:
+            self._home.close()
+
+    def notes(self) -> list[str]:
+        """What the kernel lacks and what is used instead."""
+        return [*super().notes(), *(self._home.notes() if self._home is not None else ())]
+
+    def _at_home(self, effect: LinkEffect) -> list[Any]:
+        assert self._home is not None
+        self._home.carry_out(effect)
+        return []
+
+    def _send_icmp(self, effect: SendIcmp) -> list[Any]:
+        assert self._courier is not None
+        self._courier.send_icmp(effect.source, effect.destination, effect.message, effect.home_address)
+        return []
 
     def peers(self) -> Peers:
         """The gateways with sessions."""
         return tuple(self._anchor.peers())
 
     def shows(self, what: str) -> bool:
-        """An anchor has bindings and peers."""
-        return what in ("bindings", "peers")
+        """An anchor has bindings of both kinds, and peers."""
+        return what in ("bindings", "home_bindings", "peers")
 
     def rows(self, show: Show, now: Now) -> Iterable[Row]:
         """Bindings and peers."""
         if show.what == "bindings":
             return self._anchor.describe_bindings(now)
+        if show.what == "home_bindings":
+            return self._anchor.describe_home_bindings(now)
         if show.what == "peers":
             return self._anchor.describe_peers()
         raise ControlError(f"an anchor has no {show.what}; its nodes are in `bindings`")
@@ -127,18 +183,28 @@ class AnchorService(Service):
             raise ControlError("give one of node, prefix and peer")
         if request.realm and not request.peer:
             raise ControlError("a realm narrows a peer; give the peer as well")
-        held = b"" if prefix is None else prefix.address[:8] + bytes(8)
+        held, length = (b"", 0) if prefix is None else prefix
         realm = request.realm.removeprefix("@").encode()
-        return await self.runner.ask(lambda op: RevocationRequested(op, bytes(request.node), held, bytes(request.peer), realm))
+        return await self.runner.ask(
+            lambda op: RevocationRequested(op, bytes(request.node), held, bytes(request.peer), realm, length)
+        )
 
     async def reload(self) -> None:
-        """Take over peers and profiles; what the kernel was given at the start stays until a restart."""
+        """Take over peers, profiles and keys; what the kernel was given at the start stays until a restart."""
         try:
             configuration = load_anchor(self._path)
-        except (ConfigurationError, OSError) as error:
+            guardian = AuthenticationGuardian(configuration.keys())
+        except (ConfigurationError, OSError, ValueError) as error:
             raise ControlError(str(error)) from None
-        fixed = (configuration.anchor, configuration.pools) != (self._configuration.anchor, self._configuration.pools)
-        self._configuration = configuration
+        before, self._configuration = self._configuration, configuration
+        if self._courier is not None:
+            self._courier.replace_guardian(guardian)
         await self.runner.ask(lambda op: PolicyReplaced(op, configuration.policy()))
-        if fixed:
-            raise ControlError("peers and profiles were taken over; what changed in [anchor] and [[pool]] needs a restart")
+        if _fixed(configuration) != _fixed(before):
+            taken, fixed = "peers, profiles and keys", "[anchor], [[pool]], [home_agent] and [[home_link]]"
+            raise ControlError(f"{taken} were taken over; what changed in {fixed} needs a restart")
+
+
+def _fixed(configuration: AnchorConfiguration) -> tuple[object, ...]:
+    """What cannot be changed while the daemon runs."""
+    return configuration.anchor, configuration.pools, configuration.home_agent, configuration.home_links

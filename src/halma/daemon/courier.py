@@ -12,10 +12,12 @@ from __future__ import annotations
 from enum import Enum
 
 from halma.engine.api import HomeAddressOptionReceived, MalformedReceived, MessageReceived, Protection, Send
+from halma.engine.home_agent_discovery_api import PrefixSolicited
 from halma.netio.mobility import MOBILITY_HEADER
 from halma.netio.signalling import SignallingSocket
 from halma.security.authentication import Guardian
 from halma.wire import DecodeError, Message, decode, encode
+from halma.wire.icmpv6 import Icmpv6Message, MobilePrefixSolicitation, decode_icmpv6, encode_icmpv6
 from halma.wire.ipv6 import (
     DestinationOptions,
     ExtensionHeader,
@@ -25,8 +27,9 @@ from halma.wire.ipv6 import (
     build_packet,
     parse_packet,
 )
+from halma.wire.numbers import NextHeader
 
-Carried = MessageReceived | HomeAddressOptionReceived | MalformedReceived
+Carried = MessageReceived | HomeAddressOptionReceived | PrefixSolicited | MalformedReceived
 
 
 class Side(Enum):
@@ -83,7 +86,7 @@ class Courier:
         if packet.next_header != MOBILITY_HEADER:
             if self._side is Side.NODE:
                 return None
-            return HomeAddressOptionReceived(packet.source, packet.destination, home_address, packet.next_header)
+            return self._read_other(packet, home_address)
         try:
             message = decode(packet.payload, packet.checksum_source, packet.checksum_destination)
         except DecodeError as error:
@@ -91,6 +94,18 @@ class Courier:
         care_of = packet.source if self._side is Side.AGENT else packet.destination
         protection = self._judge(message, packet.payload, care_of, home_address)
         return MessageReceived(packet.source, packet.destination, message, home_address, protection)
+
+    @staticmethod
+    def _read_other(packet: Packet, home_address: bytes) -> HomeAddressOptionReceived | PrefixSolicited:
+        """A packet with a Home Address option that carries no Mobility Header."""
+        if packet.next_header == NextHeader.ICMPV6:
+            try:
+                message = decode_icmpv6(packet.payload, packet.checksum_source, packet.checksum_destination)
+            except DecodeError:
+                message = None
+            if isinstance(message, MobilePrefixSolicitation):
+                return PrefixSolicited(packet.source, packet.destination, home_address, message)
+        return HomeAddressOptionReceived(packet.source, packet.destination, home_address, packet.next_header)
 
     def _home_address(self, packet: Packet) -> bytes | None:
         """Where this side finds one."""
@@ -106,22 +121,38 @@ class Courier:
 
     # ---- out ----
 
+    def replace_guardian(self, guardian: Guardian) -> None:
+        """The operator has other keys."""
+        self._guardian = guardian
+
     def send(self, effect: Send) -> int:
         """Send a message; the errno of a refusal, else 0."""
         source, destination, home = effect.source, effect.destination, effect.home_address
-        headers: tuple[ExtensionHeader, ...] = ()
-        if self._side is Side.AGENT:
-            care_of, pseudo = destination, (source, home or destination)
-            if home:
-                headers = (TypeTwoRoutingHeader(home),)
-        else:
-            care_of, pseudo = source, (home or source, destination)
-            if home:
-                headers = (DestinationOptions((HomeAddress(home),)),)
+        care_of = destination if self._side is Side.AGENT else source
+        pseudo = self._pseudo(source, destination, home)
         if effect.association is None:
             data = encode(effect.message, *pseudo)
         else:
             data = self._guardian.protect(effect.message, pseudo, care_of, home or care_of, effect.association)
-        packet = Packet(source, destination, MOBILITY_HEADER, data, extension_headers=headers)
+        return self._send(source, destination, home, MOBILITY_HEADER, data)
+
+    def send_icmp(self, source: bytes, destination: bytes, message: Icmpv6Message, home_address: bytes) -> int:
+        """Send an ICMPv6 message from or to a home address, or with none; the errno of a refusal, else 0."""
+        data = encode_icmpv6(message, *self._pseudo(source, destination, home_address))
+        return self._send(source, destination, home_address, NextHeader.ICMPV6, data)
+
+    def _pseudo(self, source: bytes, destination: bytes, home_address: bytes) -> tuple[bytes, bytes]:
+        """What a checksum is over: the node is at its home address, wherever the packet goes."""
+        if self._side is Side.AGENT:
+            return source, home_address or destination
+        return home_address or source, destination
+
+    def _send(self, source: bytes, destination: bytes, home_address: bytes, next_header: int, data: bytes) -> int:
+        headers: tuple[ExtensionHeader, ...] = ()
+        if home_address and self._side is Side.AGENT:
+            headers = (TypeTwoRoutingHeader(home_address),)
+        elif home_address:
+            headers = (DestinationOptions((HomeAddress(home_address),)),)
+        packet = Packet(source, destination, next_header, data, extension_headers=headers)
         refused = self._socket.send([(source, destination, build_packet(packet))])
         return refused[0][1] if refused else 0

@@ -12,21 +12,36 @@ from __future__ import annotations
 import hmac
 import struct
 from collections.abc import Iterable
-from typing import Literal, Protocol
+from dataclasses import replace
+from typing import Literal, Protocol, TypeGuard
 
 from halma.engine.api import UNPROTECTED, Association, Assurance, Protection
 from halma.wire import Message, encode
 from halma.wire.checksum import checksum
-from halma.wire.messages import BindingAcknowledgement, BindingUpdate
-from halma.wire.numbers import AuthenticationSubtype, BindingAcknowledgementFlag, BindingUpdateFlag, MobilityOption, NextHeader
+from halma.wire.messages import (
+    BindingAcknowledgement,
+    BindingRevocationAcknowledgement,
+    BindingRevocationIndication,
+    BindingUpdate,
+)
+from halma.wire.numbers import (
+    AuthenticationSubtype,
+    BindingAcknowledgementFlag,
+    BindingUpdateFlag,
+    MobilityOption,
+    NextHeader,
+    RevocationFlag,
+)
 from halma.wire.options import MobileNodeIdentifier, MobilityMessageAuthentication
 
+Covered = BindingUpdate | BindingAcknowledgement | BindingRevocationIndication | BindingRevocationAcknowledgement
+"""Messages that may have the option."""
 Algorithm = Literal["hmac-sha1", "hmac-sha256"]
 MN_HA = int(AuthenticationSubtype.MN_HA)
 AUTHENTICATOR = 12
 """Octets: the first 96 bits of the code (RFC 4285 section 5.1)."""
 OPTIONS = 12
-"""Where the options of a Binding Update or Acknowledgement begin."""
+"""Where the options of a message that is covered begin, of whichever kind."""
 BEFORE_DATA = 7
 """Octets of the option before its authentication data: type, length, subtype, SPI."""
 CHECKSUM = 4
@@ -109,10 +124,12 @@ class AuthenticationGuardian:
         association: Association,
     ) -> bytes:
         """The message with its last option added: the MN-HA authentication option (section 5.1)."""
-        assert isinstance(message, (BindingUpdate, BindingAcknowledgement))
-        key = self._by_handle[association.handle]
+        key = self._by_handle.get(association.handle)
+        if key is None:  # the operator has taken it away since: whoever gets the message will know what to think of it
+            return encode(message, *pseudo)
         option = MobilityMessageAuthentication(MN_HA, key.spi, bytes(AUTHENTICATOR))
-        data = bytearray(encode(_with_option(message, option), *pseudo))
+        assert _is_covered(message)
+        data = bytearray(encode(replace(message, options=(*message.options, option)), *pseudo))
         found = _find(data)
         assert found is not None
         end = found[1]
@@ -121,28 +138,22 @@ class AuthenticationGuardian:
         struct.pack_into("!H", data, CHECKSUM, checksum(*pseudo, bytes(data), NextHeader.MOBILITY))
         return bytes(data)
 
-    def _key(self, message: Message, spi: int, home_address: bytes) -> Key | None:
-        for option in message.options:  # type: ignore[union-attr]  # covered messages have options
+    def _key(self, message: Covered, spi: int, home_address: bytes) -> Key | None:
+        for option in message.options:
             if isinstance(option, MobileNodeIdentifier):
                 return self._by_name.get((spi, option.identifier))
         exact = self._by_name.get((spi, home_address))
         return exact or self._by_name.get((spi, home_address[:8] + bytes(8))) or self._by_spi.get(spi)
 
 
-def _is_covered(message: Message) -> bool:
-    """Binding Updates and Acknowledgements of mobile nodes; the proxy ones are protected otherwise (RFC 5213 section 4)."""
+def _is_covered(message: Message) -> TypeGuard[Covered]:
+    """Binding Updates and Acknowledgements of mobile nodes, and what takes back what these have made (RFC 5846 section 7); the
+    proxy ones are protected otherwise (RFC 5213 section 4)."""
     if isinstance(message, BindingUpdate):
         return not message.flags & BindingUpdateFlag.PROXY
+    if isinstance(message, BindingRevocationIndication | BindingRevocationAcknowledgement):
+        return not message.flags & RevocationFlag.PROXY_BINDING
     return isinstance(message, BindingAcknowledgement) and not message.flags & BindingAcknowledgementFlag.PROXY
-
-
-def _with_option(
-    message: BindingUpdate | BindingAcknowledgement, option: MobilityMessageAuthentication
-) -> BindingUpdate | BindingAcknowledgement:
-    options = (*message.options, option)
-    if isinstance(message, BindingUpdate):
-        return BindingUpdate(message.sequence, message.flags, message.lifetime, options)
-    return BindingAcknowledgement(message.status, message.flags, message.sequence, message.lifetime, options)
 
 
 def _find(data: bytes | bytearray) -> tuple[int, int, bytes] | None:
