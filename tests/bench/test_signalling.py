@@ -37,6 +37,8 @@ def test_signalling_compares_with_the_echo(signalling_result: dict[str, Any]) ->
         assert row["ratio"] == pytest.approx(row["answered_per_second"] / row["reference_per_second"])
         assert 0 < row["p50_ms"] <= row["p99_ms"]
         assert row["processor_us_per_message"] > 0
+        expected = row["reference_processor_us_per_message"] / row["processor_us_per_message"]
+        assert row["processor_ratio"] == pytest.approx(expected)
 
 
 @pytest.mark.root

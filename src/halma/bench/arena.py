@@ -102,6 +102,8 @@ class Arena:
         self._lab = Lab(_topology(), capture=False, progress=progress)
         self._stack = contextlib.ExitStack()
         self._next = 0
+        self.anchor = self.echo = 0
+        """The processes."""
 
     def __enter__(self) -> Arena:
         if os.geteuid() != 0:
@@ -114,7 +116,7 @@ class Arena:
                 self._lab.start([_anchor(self._nodes + 1024, self._plane)])
                 self.anchor = self._lab.daemons.processes()[0].handle.pid
                 if self._with_reference:
-                    self._start(stack, "reference", "halma.bench.echo", str(REFERENCE))
+                    self.echo = self._start(stack, "reference", "halma.bench.echo", str(REFERENCE)).handle.pid
             with _on(processors[-1]):
                 self._connect(stack)
             self._stack = stack.pop_all()
@@ -177,9 +179,10 @@ class Arena:
 
     # ---- what the anchor costs ----
 
-    def processor_seconds(self) -> float:
-        """Processor time that the anchor's main thread has taken."""
-        return int(Path(f"/proc/{self.anchor}/schedstat").read_text().split()[0]) / 1e9
+    def processor_seconds(self, *, echo: bool = False) -> float:
+        """Processor time that the main thread of the anchor, or of the `echo`, has taken."""
+        process = self.echo if echo else self.anchor
+        return int(Path(f"/proc/{process}/schedstat").read_text().split()[0]) / 1e9
 
     def resident_bytes(self) -> int:
         """The anchor's memory that is in use."""

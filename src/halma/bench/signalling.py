@@ -27,13 +27,14 @@ def run(messages: int = 20_000, rounds: int = 5, window: int = 512, plane: str =
 
     Gives `answered_per_second`, `reference_per_second`, their `ratio`, `p50_ms` and `p99_ms` at that load (which is as much as
     the anchor can take: a window of w messages takes w / answered_per_second), `single_p50_ms` of one message at a time,
-    `processor_us_per_message` of the anchor's main thread, `accepted` and `messages`, `waited`: the share of the time in which
-    the generator had nothing to do, `per_phase`, and the parameters.
+    `processor_us_per_message` of the anchor's main thread and of the echo (`reference_processor_us_per_message`), and
+    `processor_ratio`, the second by the first, which tells the same as `ratio` where others use the processor too; `accepted`
+    and `messages`, `waited`: the share of the time in which the generator had nothing to do, `per_phase`, and the parameters.
     """
     with open_arena(rounds * messages + 64, plane=plane, progress=to_terminal) as arena:
         anchor: dict[str, list[Outcome]] = {phase: [] for phase in PHASES}
         reference: dict[str, list[Outcome]] = {phase: [] for phase in PHASES}
-        spent = dict.fromkeys(PHASES, 0.0)
+        spent, spent_by_echo = dict.fromkeys(PHASES, 0.0), dict.fromkeys(PHASES, 0.0)
         _warm_up(arena)
         for number in range(rounds):
             first = arena.new(messages)
@@ -42,7 +43,9 @@ def run(messages: int = 20_000, rounds: int = 5, window: int = 512, plane: str =
                 before = arena.processor_seconds()
                 anchor[phase].append(arena.fire(phase, first, messages, window))
                 spent[phase] += arena.processor_seconds() - before
+                before = arena.processor_seconds(echo=True)
                 reference[phase].append(arena.fire(phase, first, messages, window, echo=True))
+                spent_by_echo[phase] += arena.processor_seconds(echo=True) - before
         single = arena.fire("refresh", first, min(SINGLE, messages), 1)
     per_phase = {
         phase: {
@@ -51,7 +54,7 @@ def run(messages: int = 20_000, rounds: int = 5, window: int = 512, plane: str =
             "ratio": _rate(anchor[phase]) / _rate(reference[phase]),
             "p50_ms": statistics.median(outcome.p50_ms for outcome in anchor[phase]),
             "p99_ms": statistics.median(outcome.p99_ms for outcome in anchor[phase]),
-            "processor_us_per_message": spent[phase] / (rounds * messages) * 1e6,
+            **_processor(spent[phase], spent_by_echo[phase], rounds * messages),
         }
         for phase in PHASES
     }
@@ -64,7 +67,7 @@ def run(messages: int = 20_000, rounds: int = 5, window: int = 512, plane: str =
         "p50_ms": statistics.median(outcome.p50_ms for outcome in every),
         "p99_ms": statistics.median(outcome.p99_ms for outcome in every),
         "single_p50_ms": single.p50_ms,
-        "processor_us_per_message": sum(spent.values()) / sum(outcome.messages for outcome in every) * 1e6,
+        **_processor(sum(spent.values()), sum(spent_by_echo.values()), sum(outcome.messages for outcome in every)),
         "messages": sum(outcome.messages for outcome in every),
         "accepted": sum(outcome.statuses.get("0", 0) for outcome in every),
         "retransmissions": sum(outcome.retransmissions for outcome in every),
@@ -83,6 +86,15 @@ def _warm_up(arena: Arena) -> None:
         arena.fire(phase, first, 64, 1, echo=True)
 
 
+def _processor(spent: float, spent_by_echo: float, messages: int) -> dict[str, float]:
+    """What seconds of processor time are by message, in microseconds, and how they compare."""
+    return {
+        "processor_us_per_message": spent / messages * 1e6,
+        "reference_processor_us_per_message": spent_by_echo / messages * 1e6,
+        "processor_ratio": spent_by_echo / spent,
+    }
+
+
 def _rate(outcomes: list[Outcome]) -> float:
     return statistics.median(outcome.messages / outcome.seconds for outcome in outcomes)
 
@@ -98,11 +110,15 @@ def _rate_of_rounds(phases: dict[str, list[Outcome]], rounds: int) -> float:
 
 def render(result: dict[str, Any]) -> str:
     """The result for people."""
-    lines = [f"{'':<10}{'answered/s':>12}{'reference/s':>13}{'ratio':>8}{'p50 ms':>9}{'p99 ms':>9}{'processor us':>14}"]
+    lines = [
+        f"{'':<10}{'answered/s':>12}{'reference/s':>13}{'ratio':>8}{'p50 ms':>9}{'p99 ms':>9}"
+        f"{'processor us':>14}{'reference us':>14}"
+    ]
     for name, row in (*result["per_phase"].items(), ("all", result)):
         lines.append(
             f"{name:<10}{row['answered_per_second']:>12,.0f}{row['reference_per_second']:>13,.0f}{row['ratio']:>8.2f}"
             f"{row['p50_ms']:>9.2f}{row['p99_ms']:>9.2f}{row['processor_us_per_message']:>14.1f}"
+            f"{row['reference_processor_us_per_message']:>14.1f}"
         )
     lines.append(
         f"{result['accepted']:,} of {result['messages']:,} accepted, {result['retransmissions']:,} sent again; "
