@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// The anchor's side (RFC 5213 section 5.6): packets to a home network prefix go into its tunnel, packets from it come out.
+// The anchor's side (RFC 5213 section 5.6, RFC 6275 sections 10.4.2 and 10.4.5, RFC 3963 section 6.5): packets to a home network
+// prefix, a home address or a mobile network go into its tunnel, packets from it come out.
 #ifndef HALMA_ANCHOR_H
 #define HALMA_ANCHOR_H
 
-#include "slow.h"
+#include "device.h"
 
 // A tunnel packet whose inner packet goes to another mobile node of ours: the outer header is turned to the next tunnel in
 // place, which saves taking one header off and putting another one on. 0 when it must go the long way.
 INLINE int skb_turn_around(struct __sk_buff *skb, const struct inside *inside, const struct address *inner_destination,
 			   const struct configuration *settings, int *verdict)
 {
-	struct binding *binding = binding_of(inner_destination);
+	struct binding *binding = binding_to(inner_destination, settings);
 	if (!binding)
 		return 0;
 	if (!binding->tunnel) {
@@ -43,17 +44,39 @@ INLINE int skb_turn_around(struct __sk_buff *skb, const struct inside *inside, c
 	return 1;
 }
 
-// What came in a tunnel and has been found whole. 0 when it is not for us at all: somebody else's tunnel through this router.
+INLINE int comes_out_of(const struct binding *binding, const struct inside *inside)
+{
+	struct tunnel *tunnel = binding && binding->tunnel ? tunnel_of(binding) : 0;
+	return tunnel && is_from_tunnel(inside, tunnel);
+}
+
+// What came in a tunnel and has been found whole. A node that comes home may be registered by itself and by its gateway for a
+// while: either tunnel is right. 0 when it is not for us at all: somebody else's tunnel through this router.
 INLINE int anchor_out_of_tunnel(struct __sk_buff *skb, const struct inside *inside, const struct configuration *settings, int *verdict)
 {
 	const struct ip6 *inner = &inside->header;
 	struct binding *binding = binding_of(&inner->source);
-	struct tunnel *tunnel = binding ? tunnel_of(binding) : 0;
-	if (!tunnel || !binding->tunnel || !is_from_tunnel(inside, tunnel)) {
-		if (!is_ours(&inside->outer_destination))
-			return 0;
-		*verdict = drop(!binding ? DROPPED_UNKNOWN_INNER : !binding->tunnel ? DROPPED_BOUND_TO_NOTHING : DROPPED_WRONG_OUTER_SOURCE);
-		return 1;
+	if (!comes_out_of(binding, inside)) {
+		volatile int is_home = 0; // the verifier lets nobody calculate with the pointers themselves
+		struct binding *home = home_of(&inner->source, settings);
+		int is_right = comes_out_of(home, inside);
+		if (home)
+			is_home = 1;
+		if (!is_right) {
+			home = network_of(&inner->source, settings);
+			is_right = comes_out_of(home, inside);
+			if (home)
+				is_home = 1;
+		}
+		if (!is_right) {
+			if (!is_ours(&inside->outer_destination))
+				return 0;
+			if (is_home)
+				*verdict = drop(DROPPED_WRONG_OUTER_SOURCE);
+			else
+				*verdict = drop(!binding ? DROPPED_UNKNOWN_INNER : !binding->tunnel ? DROPPED_BOUND_TO_NOTHING : DROPPED_WRONG_OUTER_SOURCE);
+			return 1;
+		}
 	}
 	if (!ecn_allows(inside->outer_ecn, inner)) {
 		*verdict = drop(DROPPED_CONGESTION_MARK);
@@ -70,6 +93,17 @@ INLINE int anchor_out_of_tunnel(struct __sk_buff *skb, const struct inside *insi
 	count(DECAPSULATED);
 	*verdict = skb_forward(skb, ip, settings, 0);
 	return 1;
+}
+
+// A Binding Update behind a Home Address option (RFC 6275 section 6.3) has been heard on a packet socket: the stack would answer
+// Parameter Problem, or take part itself where it knows Mobile IPv6.
+INLINE int is_heard_ahead_of_the_stack(struct __sk_buff *skb, const struct ip6 *ip, const struct configuration *settings)
+{
+	u8 next_header = 0;
+	if (!(settings->flags & HOME_AGENT) || ip->next_header != NEXT_HEADER_DESTINATION_OPTIONS || !is_ours(&ip->destination))
+		return 0;
+	bpf_skb_load_bytes(skb, ETHERNET_SIZE + IP6_SIZE, &next_header, 1);
+	return next_header == NEXT_HEADER_MOBILITY;
 }
 
 // A frame that comes in on a port that faces the network.
@@ -90,7 +124,9 @@ INLINE int anchor_frame(struct __sk_buff *skb)
 	ip = skb_header(skb, ETHERNET_SIZE);
 	if (!ip)
 		return CONTINUE;
-	struct binding *binding = binding_of(&ip->destination);
+	if (is_heard_ahead_of_the_stack(skb, ip, settings))
+		return DROP;
+	struct binding *binding = binding_to(&ip->destination, settings);
 	if (!binding)
 		return CONTINUE; // if it is for an unbound prefix of ours, its route leads to the tunnel device
 	if (!binding->tunnel)
@@ -117,50 +153,19 @@ INLINE int anchor_frame(struct __sk_buff *skb)
 	return skb_encapsulate(skb, ip, binding, tunnel, settings);
 }
 
-// A packet that the stack sends out of the tunnel device: one of our own, one that was passed up, one without a binding. It has no
-// link-layer header, so its words lie where strict kernels do not let them be read in place: the header is copied.
+// A packet that the stack sends out of the tunnel device: one of our own, one that was passed up, one without a binding.
 INLINE int anchor_device(struct __sk_buff *skb)
 {
 	struct configuration *settings = configuration_now();
 	struct ip6 ip;
-	if (!settings || bpf_skb_load_bytes(skb, 0, &ip, IP6_SIZE) || !is_version_6(&ip))
+	if (!settings || !may_leave_by_device(skb, &ip))
 		return DROP;
-	if (is_multicast(&ip.destination) || is_link_local(&ip.source) || is_unspecified(&ip.source))
-		return DROP;
-	struct binding *binding = binding_of(&ip.destination);
+	struct binding *binding = binding_to(&ip.destination, settings);
 	if (!binding) {
 		count(PASSED_UNBOUND);
 		return to_user_space();
 	}
-	if (!binding->tunnel)
-		return drop(DROPPED_BOUND_TO_NOTHING);
-	struct tunnel *tunnel = tunnel_of(binding);
-	struct next_hop *hop = tunnel_slot(binding);
-	if (!tunnel || !hop)
-		return drop(ERROR);
-	if (ip.next_header == NEXT_HEADER_IPV6 && same(&ip.source, &tunnel->local))
-		return drop(ERROR); // the way to the far end of a tunnel must not lead through a tunnel
-	u32 wire = skb_wire_length(skb, &ip, 0);
-	if (wire + IP6_SIZE > tunnel->mtu) {
-		count(PASSED_TOO_BIG);
-		return wire <= MINIMUM_MTU ? CONTINUE : to_user_space();
-	}
-	u32 length = skb->gso_size ? skb->len : total_length(&ip), label = flow_label(&ip, skb_ports(skb, &ip, 0));
-	long found = find_next_hop(skb, hop, &tunnel->local, &tunnel->remote, wire + IP6_SIZE, skb->ifindex, settings->generation);
-	if (skb_make_room(skb))
-		return drop(ERROR);
-	struct ip6 outer;
-	write_outer(&outer, ip.word, label, length, &tunnel->local, &tunnel->remote);
-	if (bpf_skb_store_bytes(skb, 0, &outer, IP6_SIZE, 0))
-		return drop(ERROR);
-	count(ENCAPSULATED);
-	if (found != BPF_FIB_LKUP_RET_SUCCESS && found != BPF_FIB_LKUP_RET_NO_NEIGH) {
-		count(PASSED_NO_NEIGHBOUR);
-		return bpf_redirect(skb->ifindex, BPF_F_INGRESS); // as if it had come from the device: the stack routes the outer packet
-	}
-	if (bpf_skb_change_head(skb, ETHERNET_SIZE, 0)) // where the next device wants its link-layer header
-		return drop(ERROR);
-	return bpf_redirect_neigh(hop->ifindex, 0, 0, 0);
+	return device_encapsulate(skb, &ip, binding, settings);
 }
 
 #endif

@@ -33,8 +33,9 @@ struct map_definition {
 	u32 type, key_size, value_size, max_entries, flags;
 };
 
-#define MAP(name, map_type, key, value, entries) \
-	struct map_definition name SECTION("maps") = { map_type, key, value, entries, 0 }
+#define MAP_WITH_FLAGS(name, map_type, key, value, entries, map_flags) \
+	struct map_definition name SECTION("maps") = { map_type, key, value, entries, map_flags }
+#define MAP(name, map_type, key, value, entries) MAP_WITH_FLAGS(name, map_type, key, value, entries, 0)
 
 static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
 static long (*const bpf_skb_store_bytes)(void *skb, u32 offset, const void *from, u32 length, u64 flags) = (void *)9;

@@ -28,6 +28,9 @@ struct next_hop {
 
 #define LOCAL_ROUTING 1 // EnableMAGLocalRouting (RFC 5213 section 6.10.3)
 #define POLICY_ROUTING 2 // there are routing rules that look at more than the destination: do not remember the way to it
+#define HOME_ADDRESSES 4 // there are bindings of home addresses (RFC 6275)
+#define MOBILE_NETWORKS 8 // there are bindings of mobile network prefixes (RFC 3963)
+#define HOME_AGENT 16 // Mobility Headers behind destination options are heard ahead of the stack, which must not answer them
 
 struct configuration {
 	u32 generation, flags, device, reserved;
@@ -39,7 +42,15 @@ struct bucket {
 
 #define NEXT_HOPS 4096 // a power of two
 
+// The key of a longest-prefix match.
+struct network {
+	u32 length;
+	struct address address;
+} __attribute__((packed));
+
 MAP(prefixes, BPF_MAP_TYPE_HASH, 8, sizeof(struct binding), 1);
+MAP(homes, BPF_MAP_TYPE_HASH, 16, sizeof(struct binding), 1);
+MAP_WITH_FLAGS(networks, BPF_MAP_TYPE_LPM_TRIE, sizeof(struct network), sizeof(struct binding), 1, BPF_F_NO_PREALLOC);
 MAP(tunnels, BPF_MAP_TYPE_ARRAY, 4, sizeof(struct tunnel), 1);
 MAP(locals, BPF_MAP_TYPE_HASH, 16, 4, 64);
 MAP(configurations, BPF_MAP_TYPE_ARRAY, 4, sizeof(struct configuration), 1);
@@ -80,12 +91,33 @@ INLINE struct configuration *configuration_now(void)
 	return bpf_map_lookup_elem(&configurations, &zero);
 }
 
-// What an address of a mobile node is bound to. The order of the lookups when there are more kinds of bindings: the home
-// address itself (/128), then mobile network prefixes, then the home network prefix (/64).
+// The home network prefix (/64) that an address is in.
 INLINE struct binding *binding_of(const struct address *address)
 {
 	u64 prefix = address->high;
 	return bpf_map_lookup_elem(&prefixes, &prefix);
+}
+
+INLINE struct binding *home_of(const struct address *address, const struct configuration *settings)
+{
+	struct address key = *address;
+	return settings->flags & HOME_ADDRESSES ? bpf_map_lookup_elem(&homes, &key) : 0;
+}
+
+INLINE struct binding *network_of(const struct address *address, const struct configuration *settings)
+{
+	struct network key = { .length = 128, .address = *address };
+	return settings->flags & MOBILE_NETWORKS ? bpf_map_lookup_elem(&networks, &key) : 0;
+}
+
+// Where a packet to an address goes: by the home address, else the mobile network, else the home network prefix (RFC 6612 section
+// 4.2: what the node itself registered comes first).
+INLINE struct binding *binding_to(const struct address *address, const struct configuration *settings)
+{
+	struct binding *binding = home_of(address, settings);
+	if (!binding)
+		binding = network_of(address, settings);
+	return binding ? binding : binding_of(address);
 }
 
 INLINE struct tunnel *tunnel_of(const struct binding *binding)

@@ -124,7 +124,7 @@ INLINE int xdp_anchor_frame(struct xdp_md *xdp)
 		struct ip6 *inner = xdp_header(xdp, ETHERNET_SIZE + IP6_SIZE);
 		struct binding *binding = inner ? binding_of(&inner->source) : 0;
 		if (binding && xdp_is_from_tunnel(ip, inner, binding)) {
-			struct binding *other = binding_of(&inner->destination);
+			struct binding *other = binding_to(&inner->destination, settings);
 			return other ? xdp_turn_around(xdp, ip, inner, other, settings) : xdp_decapsulate(xdp, ip, inner, settings, 0);
 		}
 		if (is_ours(&ip->destination))
@@ -132,7 +132,7 @@ INLINE int xdp_anchor_frame(struct xdp_md *xdp)
 	} else if (ip->next_header == NEXT_HEADER_DESTINATION_OPTIONS) {
 		return XDP_PASS;
 	}
-	struct binding *binding = binding_of(&ip->destination);
+	struct binding *binding = binding_to(&ip->destination, settings);
 	return binding ? xdp_encapsulate(xdp, ip, binding, settings) : XDP_PASS;
 }
 

@@ -16,7 +16,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterable, Sequence
 
-from halma.engine.api import Bind, Tunnel
+from halma.engine.api import Bind, BindingKind, Tunnel
 from halma.forwarding import hooks
 from halma.forwarding.bpf import Link, Program
 from halma.forwarding.checks import PREFIX_LENGTH, forwarding_notes, inner_mtu
@@ -27,10 +27,11 @@ from halma.forwarding.rtnetlink import PROTOCOL, Route, RouteNetlink
 from halma.forwarding.slowpath import SlowPath
 from halma.forwarding.tables import Tables, maximum_tunnels
 from halma.forwarding.tundevice import TunDevice
+from halma.text import Prefix
 
 MECHANISMS = ("auto", "xdp", "tcx", "clsact")
 _CONFIGURATION = struct.Struct("=IIII")
-_LOCAL_ROUTING, _POLICY_ROUTING = 1, 2
+_LOCAL_ROUTING, _POLICY_ROUTING, _HOME_ADDRESSES, _MOBILE_NETWORKS, _HOME_AGENT = 1, 2, 4, 8, 16
 _FIRST = bytes(4)
 _DEFAULT_RULES = ((0, 255), (32766, 254))
 
@@ -47,6 +48,8 @@ class BpfPlane:
         self.on_path_mtu: Callable[[Tunnel, int], None] | None = None
         self._mechanism = mechanism
         self._generation, self._flags = 1, _LOCAL_ROUTING if settings.local_routing else 0
+        if settings.home_agent:
+            self._flags |= _HOME_AGENT
         self._lock = threading.Lock()
         self._ports: dict[int, PortState] = {}
         self._hooks: dict[int, list[hooks.Hook | Link]] = {}
@@ -59,11 +62,13 @@ class BpfPlane:
             undo.callback(self._claim.close)
             for name in hooks.clean_filters(self._netlink, self._claim):
                 self._notes.append(f"{name}: removed BPF filters that a daemon which died had left")
-            sizes = {"prefixes": settings.maximum_bindings, "tunnels": maximum_tunnels(settings) + 1}
+            homes = settings.maximum_bindings if settings.home_agent or settings.side is Side.NODE else 1
+            proxies = 1 if settings.side is Side.NODE else settings.maximum_bindings
+            sizes = {"prefixes": proxies, "homes": homes, "networks": homes, "tunnels": maximum_tunnels(settings) + 1}
             self._objects = Collection(ObjectFile(OBJECT_DIRECTORY / "halma.bpf.o"), sizes)
             undo.callback(self._objects.close)
             maps = self._objects.maps
-            self._tables = Tables(settings, maps["prefixes"], maps["tunnels"])
+            self._tables = Tables(settings, maps["prefixes"], maps["tunnels"], (maps["homes"], maps["networks"]))
             for address in settings.addresses:
                 maps["locals"].update(address, struct.pack("=I", 1))
             self._device = TunDevice(settings.device, inner_mtu(settings.path_mtu), self._netlink)
@@ -109,7 +114,8 @@ class BpfPlane:
             undo.callback(hook.close)
             made.append(hook)
             mechanism = "tcx" if self._tcx else "clsact"
-            if self._mechanism == "xdp" or (self._mechanism == "auto" and hooks.wants_xdp(link)):
+            drives = self.settings.side is not Side.NODE  # a mobile node's traffic is its own: nothing to gain below the stack
+            if drives and (self._mechanism == "xdp" or (self._mechanism == "auto" and hooks.wants_xdp(link))):
                 try:
                     xdp = hooks.attach_xdp(self._objects.program(program + "_xdp"), link)
                 except OSError as error:
@@ -158,9 +164,36 @@ class BpfPlane:
 
     def apply(self, changes: Sequence[Change]) -> list[int]:
         """One or two map system calls for the whole batch; at a gateway a route for each new prefix as well."""
-        if self.settings.side is Side.ANCHOR:
-            return self._tables.apply(changes)
-        return self._apply_at_gateway(changes)
+        if self.settings.side is Side.GATEWAY:
+            return self._apply_at_gateway(changes)
+        answers = self._tables.apply(changes)
+        if self.settings.side is Side.NODE or self.settings.home_agent:
+            self._look_at_homes(changes)
+        return answers
+
+    def _look_at_homes(self, changes: Sequence[Change]) -> None:
+        """Home addresses and mobile networks that no aggregate of ours covers get a route into the tunnel device, for what
+        the stack itself sends; the programs look for such bindings only while there are any."""
+        for change in changes:
+            if change.kind is not BindingKind.PROXY and self.settings.side is Side.ANCHOR:
+                self._route_home(change)
+        flags = self._flags & ~(_HOME_ADDRESSES | _MOBILE_NETWORKS)
+        flags |= _HOME_ADDRESSES if self._tables.homes else 0
+        flags |= _MOBILE_NETWORKS if self._tables.networks else 0
+        if flags != self._flags:
+            with self._lock:
+                self._flags = flags
+                self._write_configuration()
+
+    def _route_home(self, change: Change) -> None:
+        if any(Prefix(*aggregate).contains(change.prefix) for aggregate in self.settings.prefixes):
+            return
+        route = Route(change.prefix, change.prefix_length, self._device.index)
+        with contextlib.suppress(OSError):
+            if isinstance(change, Bind):
+                self._netlink.replace_route(route)
+            else:
+                self._netlink.delete_route(route)
 
     def _apply_at_gateway(self, changes: Sequence[Change]) -> list[int]:
         """The prefix is routed to its access interface before the programs use it: for what the stack itself sends."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
-from halma.engine.api import Bind
+from halma.engine.api import Bind, BindingKind
 from halma.forwarding.plane import Change, PlaneSettings, Side
 
 PREFIX_LENGTH = 64
@@ -21,16 +21,26 @@ MINIMUM_MTU = 1280
 ENCAPSULATION_OVERHEAD = 40
 """The outer IPv6 header (RFC 2473 section 6.7)."""
 
-_ZEROS = bytes(8)
+_LENGTHS = {
+    BindingKind.HOME_ADDRESS: range(128, 129),
+    BindingKind.MOBILE_NETWORK: range(1, 65),
+    BindingKind.PROXY: range(PREFIX_LENGTH, PREFIX_LENGTH + 1),
+}
+_KINDS = {
+    Side.ANCHOR: tuple(BindingKind),
+    Side.GATEWAY: (BindingKind.PROXY,),
+    Side.NODE: (BindingKind.HOME_ADDRESS, BindingKind.MOBILE_NETWORK),
+}
 
 
 def refusal(change: Change, settings: PlaneSettings) -> int:
-    """0, or the errno that the change is refused with: EOPNOTSUPP for a prefix that is not a /64; EINVAL for one that has bits
-    behind its length, is link-local or multicast, or (a gateway's Bind) names no access interface."""
-    prefix = change.prefix
-    if change.prefix_length != PREFIX_LENGTH:
+    """0, or the errno that the change is refused with: EOPNOTSUPP for a length that its kind of binding cannot have, or a kind
+    that this side has no use for; EINVAL for a prefix that has bits behind its length, is link-local or multicast, or (a
+    gateway's Bind) names no access interface."""
+    prefix, length = change.prefix, change.prefix_length
+    if change.kind not in _KINDS[settings.side] or length not in _LENGTHS[change.kind]:
         return errno.EOPNOTSUPP
-    if len(prefix) != 16 or prefix[8:] != _ZEROS or prefix[0] in (0x00, 0xFE, 0xFF):
+    if len(prefix) != 16 or prefix[0] in (0x00, 0xFE, 0xFF) or int.from_bytes(prefix, "big") & ((1 << (128 - length)) - 1):
         return errno.EINVAL
     if isinstance(change, Bind):
         if settings.side is Side.GATEWAY and not change.access:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterable, Sequence
 
-from halma.engine.api import Bind, Tunnel
+from halma.engine.api import Bind, BindingKind, Tunnel
 from halma.forwarding.checks import refusal
 from halma.forwarding.plane import COUNTERS, Change, PlaneSettings, PortKind, PortState
 
@@ -28,7 +28,7 @@ class MemoryPlane:
         self.path_mtus: dict[Tunnel, int] = {}
         self.closed = False
         self.on_path_mtu: Callable[[Tunnel, int], None] | None = None
-        self._bound: dict[tuple[bytes, int], tuple[Tunnel | None, int]] = {}
+        self._bound: dict[tuple[BindingKind, bytes, int], tuple[Tunnel | None, int]] = {}
         self._ports: dict[int, PortState] = {}
 
     def attach(self, interface: int, kind: PortKind) -> PortState:
@@ -46,7 +46,7 @@ class MemoryPlane:
         answers = []
         for change in changes:
             self.history.append(change)
-            key = (change.prefix, change.prefix_length)
+            key = (change.kind, change.prefix, change.prefix_length)
             error = self.refuse_next.pop(0) if self.refuse_next else refusal(change, self.settings)
             if not error and isinstance(change, Bind):
                 if key not in self._bound and len(self._bound) >= self.settings.maximum_bindings:
@@ -60,11 +60,11 @@ class MemoryPlane:
 
     def bindings(self) -> Iterable[tuple[bytes, int, Tunnel | None]]:
         """What is bound now."""
-        return [(prefix, length, tunnel) for (prefix, length), (tunnel, _) in self._bound.items()]
+        return [(prefix, length, tunnel) for (_, prefix, length), (tunnel, _) in self._bound.items()]
 
     def access_of(self, prefix: bytes, length: int) -> int:
         """The access interface that the prefix was bound with. Raises KeyError when it is not bound."""
-        return self._bound[prefix, length][1]
+        return self._bound[BindingKind.PROXY, prefix, length][1]
 
     def tunnels(self) -> dict[Tunnel, int]:
         """The tunnels in use and how many bindings share each."""

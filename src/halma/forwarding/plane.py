@@ -27,6 +27,7 @@ class Side(Enum):
 
     ANCHOR = "anchor"
     GATEWAY = "gateway"
+    NODE = "node"
 
 
 class PortKind(Enum):
@@ -51,8 +52,9 @@ class PortState:
 class PlaneSettings:
     """What a plane is made for. `addresses` are our tunnel ends (LMAA, or Proxy-CoA); `prefixes` the aggregates that the
     home network prefixes come from (16 bytes, length); `path_mtu` the MTU of the path outside the tunnel (the inner MTU is
-    40 less, RFC 2473 section 6.7); `maximum_bindings` bounds the memory of the kernel's tables; `device` names the tunnel
-    interface (empty: the first of mip0, mip1, ... that is free)."""
+    40 less, RFC 2473 section 6.7); `maximum_bindings` bounds the memory of the kernel's tables; `home_agent`
+    makes room for home addresses, and keeps signalling behind extension headers from the stack, since it is heard ahead of
+    it; `device` names the tunnel interface (empty: the first of mip0, mip1, ... that is free)."""
 
     side: Side
     addresses: tuple[bytes, ...]
@@ -60,6 +62,7 @@ class PlaneSettings:
     path_mtu: int = 1500
     maximum_bindings: int = 65536
     local_routing: bool = False
+    home_agent: bool = False
     device: str = ""
 
 

@@ -152,7 +152,7 @@ class SlowPath:
         source, destination = packet[8:24], packet[24:40]
         if destination[0] == 0xFF or source[:2] == b"\xfe\x80" or source == bytes(16):
             return
-        record = self._tables.record_of((destination if self._at_anchor else source)[:8] + bytes(8))
+        record = self._tables.record_to(destination if self._at_anchor else source)
         if record is None:
             if self._at_anchor:
                 self._count_if_first("passed_unbound")
@@ -235,7 +235,7 @@ class SlowPath:
             self._count("dropped_malformed")
             return
         address = inner[8:24] if self._at_anchor else inner[24:40]
-        record = self._tables.record_of(address[:8] + bytes(8))
+        record = self._tables.record_to(address)
         if record is None:
             self._count("dropped_unknown_inner")
         elif self._tables.is_nothing(record):
@@ -271,7 +271,7 @@ class SlowPath:
         if len(inner) < tunnelling.HEADER or inner[0] >> 4 != 6:
             return
         address = inner[24:40] if self._at_anchor else inner[8:24]
-        record = self._tables.record_of(address[:8] + bytes(8))
+        record = self._tables.record_to(address)
         if record is None or self._tables.is_nothing(record) or record.tunnel.remote != remote:
             return
         if icmp_type == tunnelling.PACKET_TOO_BIG:

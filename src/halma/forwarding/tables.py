@@ -15,15 +15,19 @@ import os
 import socket
 import struct
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Protocol
 
-from halma.engine.api import Bind, Tunnel
+from halma.engine.api import Bind, BindingKind, Tunnel
 from halma.forwarding.checks import PREFIX_LENGTH, refusal
 from halma.forwarding.plane import Change, PlaneSettings, Side
 
 _TUNNEL = struct.Struct("=16s16sI28x")
 _BINDING = struct.Struct("=II")
+_LENGTH = struct.Struct("=I")
+_HOME, _NETWORK = 17, 20
+"""Octets of the names of home addresses and mobile networks; a home network prefix has 16."""
 MAXIMUM_TUNNELS = 65535
 _ZEROS = bytes(8)
 
@@ -44,6 +48,9 @@ class Entries(Protocol):
 
     def update_batch(self, keys: bytes, values: bytes) -> int:
         """Set entries in order; answers how many before the first refusal."""
+
+    def delete(self, key: bytes) -> bool:
+        """Remove one entry; whether it was there. Raises OSError."""
 
     def delete_batch(self, keys: bytes) -> int:
         """Remove entries in order; answers how many before the first that is not there."""
@@ -81,6 +88,10 @@ class DictionaryMap:
                 return index
         return total
 
+    def delete(self, key: bytes) -> bool:
+        """As `Entries` says."""
+        return self._held.pop(key, None) is not None
+
     def delete_batch(self, keys: bytes) -> int:
         """As `Entries` says."""
         total = len(keys) // self._key_size
@@ -92,6 +103,21 @@ class DictionaryMap:
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """All entries."""
         yield from list(self._held.items())
+
+
+def name_of(change: Change) -> bytes:
+    """What a binding is called here. The length of the name tells its kind: a home network prefix is its 16 octets; a home
+    address has one more; a mobile network is the key of the kernel's longest-prefix match."""
+    if change.kind is BindingKind.PROXY:
+        return change.prefix
+    if change.kind is BindingKind.HOME_ADDRESS:
+        return change.prefix + b"\0"
+    return _LENGTH.pack(change.prefix_length) + change.prefix
+
+
+def key_of(name: bytes) -> bytes:
+    """The key of a binding in the map of its kind."""
+    return name[:8] if len(name) == 16 else name[:16] if len(name) == _HOME else name
 
 
 class Target:
@@ -122,8 +148,20 @@ class TunnelRecord:
 class Tables:
     """The tables of a plane."""
 
-    def __init__(self, settings: PlaneSettings, prefixes: Entries, tunnels: Entries) -> None:
+    def __init__(
+        self,
+        settings: PlaneSettings,
+        prefixes: Entries,
+        tunnels: Entries,
+        homes: tuple[Entries, Entries] | None = None,
+    ) -> None:
+        """`homes` are the maps of home addresses and of mobile networks, None for a plane that knows neither."""
         self._settings, self._prefixes, self._tunnels = settings, prefixes, tunnels
+        self._home_maps = homes
+        self._lengths: dict[int, int] = {}  # of mobile networks, and how many of each
+        self._network_keys: set[bytes] = set()  # a longest-prefix match does not tell whether it holds just this one
+        self.homes = 0
+        """How many home addresses are bound."""
         self._free: deque[int] = deque(range(1, maximum_tunnels(settings) + 1))
         self._records: dict[Tunnel, TunnelRecord] = {}
         self._by_remote: dict[bytes, TunnelRecord] = {}  # a shorter way to most records than the hash of a Tunnel
@@ -132,9 +170,18 @@ class Tables:
         self._path_mtus: dict[Tunnel, int] = {}
 
     def record_of(self, prefix: bytes) -> TunnelRecord | None:
-        """What a prefix (16 bytes) is bound to; None when it is not bound."""
+        """What a home network prefix (16 bytes) is bound to; None when it is not bound."""
         target = self._bound.get(prefix)
         return None if target is None else target.record
+
+    def record_to(self, address: bytes) -> TunnelRecord | None:
+        """What an address is bound to: as a home address, as one of a mobile network, or by its home network prefix."""
+        target = self._bound.get(address + b"\0")
+        if target is None:
+            for length in sorted(self._lengths, reverse=True):
+                prefix = (int.from_bytes(address, "big") >> (128 - length) << (128 - length)).to_bytes(16, "big")
+                target = target or self._bound.get(_LENGTH.pack(length) + prefix)
+        return self.record_of(address[:8] + _ZEROS) if target is None else target.record
 
     def is_nothing(self, record: TunnelRecord) -> bool:
         """Whether packets bound to this record are dropped."""
@@ -155,11 +202,11 @@ class Tables:
         removals: dict[bytes, None] = {}
         unused: list[Target] = []
         for index, change in enumerate(changes):
-            prefix = change.prefix
+            prefix = change.prefix if change.kind is BindingKind.PROXY else name_of(change)
             old = bound.get(prefix)
             remember(old)
             if change.__class__ is not Bind:
-                error = refusal(change, settings)
+                error = self._refusal(change)
                 if error:
                     answers[index] = error
                 elif old is not None:
@@ -167,7 +214,7 @@ class Tables:
                     old.users -= 1
                     if not old.users:
                         unused.append(old)
-                    key = prefix[:8]
+                    key = key_of(prefix)
                     writes.pop(key, None)
                     removals[key] = None
                 continue
@@ -179,8 +226,14 @@ class Tables:
                 if record is None or record.tunnel.local != tunnel.local:
                     record = self._records.get(tunnel)
             target = None if record is None else record.targets.get(change.access)
-            if target is None or old is None or change.prefix_length != PREFIX_LENGTH or (at_gateway and not change.access):
-                error = refusal(change, settings)
+            if (
+                target is None
+                or old is None
+                or len(prefix) != 16
+                or change.prefix_length != PREFIX_LENGTH
+                or (at_gateway and not change.access)
+            ):
+                error = self._refusal(change)
                 if not error and target is None:
                     target = self._new_target(tunnel, change.access)
                     error = errno.ENOSPC if target is None else 0
@@ -195,7 +248,7 @@ class Tables:
                 old.users -= 1
                 if not old.users:
                     unused.append(old)
-            key = prefix[:8]
+            key = prefix[:8] if len(prefix) == 16 else key_of(prefix)
             writes[key] = target.value
             if removals:
                 removals.pop(key, None)
@@ -205,6 +258,11 @@ class Tables:
         for target in unused:
             self._release(target)
         return answers
+
+    def _refusal(self, change: Change) -> int:
+        if change.kind is not BindingKind.PROXY and self._home_maps is None:
+            return errno.EOPNOTSUPP
+        return refusal(change, self._settings)
 
     def _take_back(
         self,
@@ -217,19 +275,20 @@ class Tables:
         """The kernel refused what a batch made of some prefixes: it still holds what it held before the batch."""
         seen: set[bytes] = set()
         for index, change in enumerate(changes):
-            error = failed.get(change.prefix[:8])
+            name = name_of(change)
+            error = failed.get(key_of(name))
             if error is None or answers[index]:
                 continue
             answers[index] = error
-            if change.prefix in seen:
+            if name in seen:
                 continue
-            seen.add(change.prefix)
-            now, old = self._bound.pop(change.prefix, None), before[index]
+            seen.add(name)
+            now, old = self._bound.pop(name, None), before[index]
             if now is not None:
                 now.users -= 1
                 unused.append(now)
             if old is not None:
-                self._bound[change.prefix] = old
+                self._bound[name] = old
                 old.users += 1
 
     def _release(self, target: Target) -> None:
@@ -248,18 +307,65 @@ class Tables:
         """Removals first, for they make room. Answers the keys that the kernel refused, with the errno."""
         failed: dict[bytes, int] = {}
         if removals:
-            keys = list(removals)
+            keys = [key for key in removals if len(key) == 8]
+            if len(keys) < len(removals):
+                self._forget_homes(key for key in removals if len(key) != 8)
             while keys:  # a key that is not there ends a batch: for a table bound and removed at once
                 done = self._prefixes.delete_batch(b"".join(keys))
                 keys = keys[done + 1 :]
         if writes:
-            done = self._prefixes.update_batch(b"".join(writes), b"".join(writes.values()))
-            for key, written in list(writes.items())[done:]:  # the kernel stopped at one: which others it refuses, and why
+            plain = writes
+            if len(writes) and any(len(key) != 8 for key in writes):
+                plain = {key: value for key, value in writes.items() if len(key) == 8}
+                self._write_homes({key: value for key, value in writes.items() if len(key) != 8}, failed)
+            done = self._prefixes.update_batch(b"".join(plain), b"".join(plain.values())) if plain else 0
+            for key, written in list(plain.items())[done:]:  # the kernel stopped at one: which others it refuses, and why
                 try:
                     self._prefixes.update(key, written)
                 except OSError as error:
                     failed[key] = error.errno or errno.EIO
         return failed
+
+    def _forget_homes(self, keys: Iterable[bytes]) -> None:
+        assert self._home_maps is not None
+        homes, networks = self._home_maps
+        for key in keys:
+            if len(key) != _NETWORK:
+                self.homes -= homes.delete(key)
+            elif networks.delete(key):
+                self._count_network(key, -1)
+
+    def _write_homes(self, writes: dict[bytes, bytes], failed: dict[bytes, int]) -> None:
+        """Home addresses and mobile networks one by one: not every kernel takes these in batches."""
+        assert self._home_maps is not None
+        homes, networks = self._home_maps
+        for key, value in writes.items():
+            held = networks if len(key) == _NETWORK else homes
+            try:
+                new = held.lookup(key) is None if held is homes else key not in self._network_keys
+                held.update(key, value)
+            except OSError as error:
+                failed[key] = error.errno or errno.EIO
+                continue
+            if held is homes:
+                self.homes += new
+            elif new:
+                self._count_network(key, 1)
+
+    def _count_network(self, key: bytes, change: int) -> None:
+        length = _LENGTH.unpack_from(key)[0]
+        self._lengths[length] = self._lengths.get(length, 0) + change
+        if not self._lengths[length]:
+            del self._lengths[length]
+        if change > 0:
+            self._network_keys.add(key)
+        else:
+            self._network_keys.discard(key)
+
+    @property
+    def networks(self) -> int:
+        """How many mobile networks are bound."""
+        return len(self._network_keys)
 
     def _new_target(self, tunnel: Tunnel | None, access: int) -> Target | None:
         """The target for a tunnel and access interface, with an entry for the tunnel when it has none; None when all the
@@ -291,10 +397,15 @@ class Tables:
     def read_back(self) -> Iterator[tuple[bytes, int, Tunnel | None]]:
         """The bindings as the kernel holds them."""
         known: dict[int, Tunnel | None] = {0: None}
-        for key, raw in self._prefixes.items():
+        for key, raw in chain(self._prefixes.items(), *(held.items() for held in self._home_maps or ())):
             number, _ = _BINDING.unpack(raw)
             if number not in known:
                 held = self._tunnels.lookup(struct.pack("=I", number))
                 local, remote, _ = _TUNNEL.unpack(held or bytes(_TUNNEL.size))
                 known[number] = Tunnel(local, remote)
-            yield key + _ZEROS, 64, known[number]
+            if len(key) == 8:
+                yield key + _ZEROS, 64, known[number]
+            elif len(key) == _NETWORK:
+                yield key[_LENGTH.size :], _LENGTH.unpack_from(key)[0], known[number]
+            else:
+                yield key, 128, known[number]

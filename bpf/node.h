@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// The mobile node's side (RFC 6275 sections 11.3.1 and 11.3.3): what it sends from its home address or its mobile network goes into
+// the tunnel to its home agent, and what comes out of that tunnel is its own.
+#ifndef HALMA_NODE_H
+#define HALMA_NODE_H
+
+#include "device.h"
+
+// What a mobile node's own address or network is bound to.
+INLINE struct binding *node_binding(const struct address *address, const struct configuration *settings)
+{
+	struct binding *binding = home_of(address, settings);
+	return binding ? binding : network_of(address, settings);
+}
+
+// A frame that comes in. Tunnels that are not the reverse tunnel are left to the stack.
+INLINE int node_network_frame(struct __sk_buff *skb)
+{
+	struct configuration *settings = configuration_now();
+	struct ip6 *ip = skb_header(skb, ETHERNET_SIZE);
+	if (!settings || !ip || !is_version_6(ip))
+		return CONTINUE;
+	if (ip->next_header == NEXT_HEADER_ROUTING) {
+		u8 routing[3] = {}; // next header, length, type
+		bpf_skb_load_bytes(skb, ETHERNET_SIZE + IP6_SIZE, routing, 3);
+		// A Binding Acknowledgement behind a type 2 routing header has been heard on a packet socket.
+		return routing[0] == NEXT_HEADER_MOBILITY && routing[2] == ROUTING_TYPE_2 ? DROP : CONTINUE;
+	}
+	struct inside inside = {};
+	if (skb_look_inside(skb, ip, &inside) <= 0)
+		return CONTINUE;
+	struct binding *binding = node_binding(&inside.header.destination, settings);
+	struct tunnel *tunnel = binding && binding->tunnel ? tunnel_of(binding) : 0;
+	if (!tunnel || !same(&tunnel->local, &inside.outer_destination))
+		return CONTINUE;
+	if (!is_from_tunnel(&inside, tunnel)) // section 11.3.3: only the home agent sends through the tunnel
+		return drop(DROPPED_WRONG_OUTER_SOURCE);
+	if (!ecn_allows(inside.outer_ecn, &inside.header))
+		return drop(DROPPED_CONGESTION_MARK);
+	ip = skb_decapsulate(skb, &inside);
+	if (!ip)
+		return drop(ERROR);
+	ecn_carry_over(inside.outer_ecn, ip);
+	count(DECAPSULATED);
+	return CONTINUE; // to the stack, whose address it is, or which routes it into the mobile network
+}
+
+// What leaves by the tunnel device: only what is sent from an address of ours that is registered.
+INLINE int node_device(struct __sk_buff *skb)
+{
+	struct configuration *settings = configuration_now();
+	struct ip6 ip;
+	if (!settings || !may_leave_by_device(skb, &ip))
+		return DROP;
+	struct binding *binding = node_binding(&ip.source, settings);
+	return binding ? device_encapsulate(skb, &ip, binding, settings) : drop(DROPPED_UNKNOWN_INNER);
+}
+
+#endif
