@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Home addresses and mobile networks in the data plane: which binding a packet goes by, and which tunnel it may come out of."""
+
+from __future__ import annotations
+
+import errno
+import struct
+
+import pytest
+
+from halma.engine.api import Bind, BindingKind, Tunnel, Unbind
+from halma.forwarding.loader import Collection
+from halma.forwarding.memory import MemoryPlane
+from halma.forwarding.plane import PlaneSettings, Side
+from halma.forwarding.tables import DictionaryMap, Tables
+from tests.forwarding.plane_packets import Ip, address, parse, tunnelled, udp
+from tests.forwarding.test_programs import (
+    ANCHOR,
+    CONTINUE,
+    GATEWAY,
+    NODE,
+    OTHER,
+    REDIRECT,
+    SHOT,
+    XDP_PASS,
+    XDP_REDIRECT,
+    bind,
+    configure,
+    counters,
+    know_next_hop,
+    maps,
+    objects,
+    outcome,
+    set_tunnel,
+)
+
+__all__ = ["maps", "objects"]
+
+CARE_OF, ELSEWHERE = "2001:db8:9::1", "2001:db8:a::1"
+INSIDE = "2001:db8:100:1::99"
+HOMES, NETWORKS, HOME_AGENT = 4, 8, 16
+NETWORK_KEY = struct.Struct("=I16s")
+
+
+def away(objects: Collection, *, network: str = "", length: int = 64) -> None:
+    """The node is bound by its gateway (tunnel 1), and by itself at its care-of address (tunnel 2)."""
+    bind(objects, NODE, 1)
+    set_tunnel(objects, 2, ANCHOR, CARE_OF)
+    objects.maps["homes"].update(address(NODE), struct.pack("=II", 2, 0))
+    if network:
+        objects.maps["networks"].update(NETWORK_KEY.pack(length, address(network)), struct.pack("=II", 2, 0))
+    configure(objects, HOMES | (NETWORKS if network else 0) | HOME_AGENT)
+    for slot in range(4096):
+        know_next_hop(objects, "inner_next_hops", slot, OTHER)
+
+
+@pytest.fixture
+def bound(maps: Collection) -> Collection:
+    """The tables with nothing bound, but the tunnel between anchor and gateway."""
+    for name in ("homes", "networks"):
+        for key, _ in list(maps.maps[name].items()):
+            maps.maps[name].delete(key)
+    return maps
+
+
+@pytest.mark.requirement("ANC-2")
+@pytest.mark.rfc("6275#10.4.2-3")
+@pytest.mark.parametrize("name", ["anchor_network", "anchor_network_xdp"])
+def test_the_home_address_goes_to_the_care_of_address_and_the_rest_of_the_prefix_to_the_gateway(
+    bound: Collection, name: str
+) -> None:
+    away(bound)
+    to_node, to_prefix = (outcome(bound.program(name), udp(OTHER, host)) for host in (NODE, INSIDE))
+    assert parse(to_node[1][14:]).destination == address(CARE_OF)
+    assert parse(to_prefix[1][14:]).destination == address(GATEWAY)
+    assert to_node[0] == (XDP_REDIRECT if name.endswith("xdp") else REDIRECT)
+
+
+@pytest.mark.requirement("ANC-2", "ANC-9")
+@pytest.mark.rfc("3963#6.5-1")
+@pytest.mark.parametrize(("network", "length"), [("2001:db8:100:1::", 64), ("2001:db8:100::", 48)])
+def test_a_mobile_network_comes_before_the_home_network_prefix(bound: Collection, network: str, length: int) -> None:
+    away(bound, network=network, length=length)
+    _, data = outcome(bound.program("anchor_network"), udp(OTHER, INSIDE))
+    assert parse(data[14:]).destination == address(CARE_OF)
+
+
+@pytest.mark.requirement("ANC-3")
+@pytest.mark.rfc("6275#10.4.5-3")
+@pytest.mark.parametrize(
+    ("source", "outer", "taken"),
+    [
+        (NODE, CARE_OF, True),
+        (NODE, GATEWAY, True),  # both registrations exist while the node comes home
+        (NODE, ELSEWHERE, False),
+        (INSIDE, CARE_OF, False),
+        (INSIDE, GATEWAY, True),
+    ],
+)
+def test_what_comes_out_of_a_tunnel_was_registered_there(bound: Collection, source: str, outer: str, taken: bool) -> None:
+    away(bound)
+    verdict, _ = outcome(bound.program("anchor_network"), tunnelled(udp(source, OTHER), outer, ANCHOR))
+    assert (verdict == REDIRECT) is taken
+    assert counters(bound) == ({"decapsulated": 1} if taken else {"dropped_wrong_outer_source": 1})
+
+
+@pytest.mark.requirement("ANC-9")
+def test_the_whole_mobile_network_may_send(bound: Collection) -> None:
+    away(bound, network="2001:db8:100:1::")
+    verdict, _ = outcome(bound.program("anchor_network"), tunnelled(udp(INSIDE, OTHER), CARE_OF, ANCHOR))
+    assert verdict == REDIRECT
+
+
+def test_signalling_behind_a_home_address_option_is_kept_from_the_stack(bound: Collection) -> None:
+    away(bound)
+    update = Ip(address(CARE_OF), address(ANCHOR), 60, bytes([135, 2]) + bytes(22) + bytes(16))
+    other = Ip(address(CARE_OF), address(ANCHOR), 60, bytes([17, 2]) + bytes(22) + bytes(16))
+    program = bound.program("anchor_network")
+    assert (outcome(program, update)[0], outcome(program, other)[0]) == (SHOT, CONTINUE)
+    assert outcome(bound.program("anchor_network_xdp"), update)[0] == XDP_PASS
+    configure(bound, HOMES)
+    assert outcome(program, update)[0] == CONTINUE
+
+
+# ---- the node's side ----
+
+
+@pytest.fixture
+def node(bound: Collection) -> Collection:
+    """The node abroad: its home address and the anchor's are the ends of the reverse tunnel, number 3."""
+    set_tunnel(bound, 3, CARE_OF, ANCHOR)
+    bound.maps["homes"].update(address(NODE), struct.pack("=II", 3, 0))
+    configure(bound, HOMES)
+    return bound
+
+
+@pytest.mark.requirement("MN-2")
+@pytest.mark.rfc("6275#11.3.3-2")
+def test_a_node_takes_only_its_home_agent_s_tunnel(node: Collection) -> None:
+    program = node.program("node_network")
+    sent = udp(OTHER, NODE)
+    verdict, data = outcome(program, tunnelled(sent, ANCHOR, CARE_OF))
+    assert (verdict, data[14:]) == (CONTINUE, sent.bytes())
+    verdict, _ = outcome(program, tunnelled(sent, ELSEWHERE, CARE_OF))
+    assert verdict == SHOT
+    assert counters(node) == {"decapsulated": 1, "dropped_wrong_outer_source": 1}
+
+
+def test_a_node_leaves_other_packets_to_the_stack_but_answers_behind_a_routing_header(node: Collection) -> None:
+    program = node.program("node_network")
+    for packet in (udp(OTHER, NODE), udp(OTHER, CARE_OF), tunnelled(udp(OTHER, INSIDE), ELSEWHERE, CARE_OF)):
+        assert outcome(program, packet)[0] == CONTINUE
+    answer = Ip(address(ANCHOR), address(CARE_OF), 43, bytes([135, 2, 2, 1]) + bytes(4) + address(NODE) + bytes(16))
+    assert outcome(program, answer)[0] == SHOT
+
+
+# ---- the tables ----
+
+TO_CARE_OF = Tunnel(address(ANCHOR), address(CARE_OF))
+TO_GATEWAY = Tunnel(address(ANCHOR), address(GATEWAY))
+PREFIX = address("2001:db8:100:1::")
+
+
+def tables(*, maximum: int = 8) -> Tables:
+    settings = PlaneSettings(Side.ANCHOR, (address(ANCHOR),), (), maximum_bindings=maximum, home_agent=True)
+    homes = DictionaryMap(16, maximum), DictionaryMap(20, maximum)
+    return Tables(settings, DictionaryMap(8, maximum), DictionaryMap(4, maximum + 1), homes)
+
+
+def test_three_kinds_of_bindings_of_one_prefix_do_not_touch_each_other() -> None:
+    made = tables()
+    binds = [
+        Bind(1, PREFIX, 64, TO_GATEWAY),
+        Bind(2, PREFIX, 64, TO_CARE_OF, kind=BindingKind.MOBILE_NETWORK),
+        Bind(3, address(NODE), 128, TO_CARE_OF, kind=BindingKind.HOME_ADDRESS),
+    ]
+    assert made.apply(binds) == [0, 0, 0]
+    assert set(made.read_back()) == set([(PREFIX, 64, TO_GATEWAY), (PREFIX, 64, TO_CARE_OF), (address(NODE), 128, TO_CARE_OF)])
+    assert (made.homes, made.networks) == (1, 1)
+    assert made.record_to(address(INSIDE)).tunnel == TO_CARE_OF  # type: ignore[union-attr]
+    assert made.apply([Unbind(4, PREFIX, 64, BindingKind.MOBILE_NETWORK)]) == [0]
+    assert made.record_to(address(INSIDE)).tunnel == TO_GATEWAY  # type: ignore[union-attr]
+    assert made.apply([Unbind(5, PREFIX, 64)]) == [0]
+    assert list(made.read_back()) == [(address(NODE), 128, TO_CARE_OF)]
+    assert made.record_to(address(NODE)).tunnel == TO_CARE_OF  # type: ignore[union-attr]
+    assert made.apply([Unbind(6, address(NODE), 128, BindingKind.HOME_ADDRESS)]) == [0]
+    assert (made.homes, made.tunnels()) == (0, {})
+
+
+def test_a_full_table_of_homes_refuses_and_keeps_what_it_has() -> None:
+    made = tables(maximum=1)
+    home, other = (Bind(1, address(host), 128, TO_CARE_OF, kind=BindingKind.HOME_ADDRESS) for host in (NODE, INSIDE))
+    assert made.apply([home]) == [0]
+    assert made.apply([other]) == [errno.E2BIG]
+    assert list(made.read_back()) == [(address(NODE), 128, TO_CARE_OF)]
+
+
+@pytest.mark.parametrize(
+    ("side", "kind", "length", "answer"),
+    [
+        (Side.ANCHOR, BindingKind.HOME_ADDRESS, 64, errno.EOPNOTSUPP),
+        (Side.ANCHOR, BindingKind.MOBILE_NETWORK, 65, errno.EOPNOTSUPP),
+        (Side.ANCHOR, BindingKind.MOBILE_NETWORK, 40, errno.EINVAL),  # bits behind the length
+        (Side.GATEWAY, BindingKind.HOME_ADDRESS, 128, errno.EOPNOTSUPP),
+        (Side.NODE, BindingKind.PROXY, 64, errno.EOPNOTSUPP),
+        (Side.NODE, BindingKind.MOBILE_NETWORK, 64, 0),
+    ],
+)
+def test_what_a_side_has_no_use_for_is_refused(side: Side, kind: BindingKind, length: int, answer: int) -> None:
+    plane = MemoryPlane(PlaneSettings(side, (address(ANCHOR),), ()))
+    assert plane.apply([Bind(1, PREFIX, length, TO_CARE_OF, 1, kind=kind)]) == [answer]
