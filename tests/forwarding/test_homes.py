@@ -175,7 +175,7 @@ def test_three_kinds_of_bindings_of_one_prefix_do_not_touch_each_other() -> None
         Bind(3, address(NODE), 128, TO_CARE_OF, kind=BindingKind.HOME_ADDRESS),
     ]
     assert made.apply(binds) == [0, 0, 0]
-    assert set(made.read_back()) == set([(PREFIX, 64, TO_GATEWAY), (PREFIX, 64, TO_CARE_OF), (address(NODE), 128, TO_CARE_OF)])
+    assert set(made.read_back()) == {(PREFIX, 64, TO_GATEWAY), (PREFIX, 64, TO_CARE_OF), (address(NODE), 128, TO_CARE_OF)}
     assert (made.homes, made.networks) == (1, 1)
     assert made.record_to(address(INSIDE)).tunnel == TO_CARE_OF  # type: ignore[union-attr]
     assert made.apply([Unbind(4, PREFIX, 64, BindingKind.MOBILE_NETWORK)]) == [0]
