@@ -215,7 +215,7 @@ class TunPlane:
         """What this plane lacks."""
         notes = [
             *self._notes,
-            "packets are carried by this process through a TUN device: expect a tenth of the speed of the BPF plane",
+            "packets are carried by this process through a TUN device: expect a twentieth of the speed of the BPF plane",
         ]
         if self.settings.side is Side.GATEWAY:
             notes.append("packets of unbound sources on access interfaces are dropped by a routing rule and not counted")
