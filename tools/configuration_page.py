@@ -3,7 +3,8 @@
 
     python -m tools.configuration_page
 
-Always holds: every key of `anchor.toml` and `gateway.toml` is on the page, with its type, bounds, default and description.
+Always holds: every key of `anchor.toml`, `gateway.toml` and `node.toml` is on the page, with its type, bounds, default and
+description.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ import msgspec
 from msgspec import inspect
 
 from halma.daemon import configuration_types as types
-from halma.daemon.configuration import AnchorConfiguration, GatewayConfiguration
+from halma.daemon.configuration import AnchorConfiguration, GatewayConfiguration, NodeConfiguration
 from halma.daemon.configuration_gateway import EthernetAddress, FixedLinkLocalAddress
 from halma.daemon.configuration_home import KeyFile
 from halma.daemon.configuration_reader import READ, declared, unwrap
 from halma.text import show_address, show_identifier, show_link_layer_address
 
+FILES = (("anchor.toml", AnchorConfiguration), ("gateway.toml", GatewayConfiguration), ("node.toml", NodeConfiguration))
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "configuration.md"
 
 HEAD = """# Configuration
@@ -30,8 +32,9 @@ HEAD = """# Configuration
 Written by `make docs` from the declarations in `src/halma/daemon/configuration_*.py`; do not edit.
 
 A daemon reads one TOML file. `halma check FILE` names every mistake in it, by its path in the file; an unknown key is one.
-[examples/anchor.toml](../examples/anchor.toml) and [examples/gateway.toml](../examples/gateway.toml) are complete files to
-start from. `halma reload` (or SIGHUP) takes over peers and profiles; what else has changed needs a restart.
+[examples/anchor.toml](../examples/anchor.toml), [examples/gateway.toml](../examples/gateway.toml) and
+[examples/node.toml](../examples/node.toml) are complete files to start from. `halma reload` (or SIGHUP) takes over peers and
+profiles; what else has changed needs a restart.
 
 In patterns of node identifiers `*` is any text and everything else is itself. Of several that fit, an exact identifier counts
 first, then the pattern with the most characters besides `*`.
@@ -125,7 +128,7 @@ def _table(kind: type[msgspec.Struct], heading: str) -> list[str]:
 def render() -> str:
     """The page."""
     lines = [HEAD]
-    for file, kind in (("anchor.toml", AnchorConfiguration), ("gateway.toml", GatewayConfiguration)):
+    for file, kind in FILES:
         lines += ["", f"# {file}"]
         for field in declared(kind):
             inner = unwrap(field.type)[0]

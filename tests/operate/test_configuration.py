@@ -162,8 +162,8 @@ def profile(text: str) -> str:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", "has neither an [anchor] nor a [gateway] table; a file is for one role"),
-        ("[anchor]\n[gateway]", "has both an [anchor] and a [gateway] table; a file is for one role"),
+        ("", "has no table [anchor], [gateway] or [node]; a file is for one role"),
+        ("[anchor]\n[gateway]", "has the tables [anchor] and [gateway]; a file is for one role"),
         ("anchor = 3", "anchor: must be a table, not 3"),
         ("[[anchor]]", "anchor: must be a table, not a list"),
         (ANCHOR + "[pool]\nname='x'", "pool: must be tables [[pool]], not a table"),

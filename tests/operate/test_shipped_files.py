@@ -14,12 +14,16 @@ import msgspec
 import pytest
 from msgspec import inspect
 
-from halma.daemon.configuration import AnchorConfiguration, GatewayConfiguration, load
+from halma.daemon.configuration import AnchorConfiguration, GatewayConfiguration, NodeConfiguration, load
 from halma.daemon.configuration_reader import Reader, declared, unwrap
 from tools import command_page, configuration_page
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-EXAMPLES: dict[str, type[msgspec.Struct]] = {"anchor": AnchorConfiguration, "gateway": GatewayConfiguration}
+EXAMPLES: dict[str, type[msgspec.Struct]] = {
+    "anchor": AnchorConfiguration,
+    "gateway": GatewayConfiguration,
+    "node": NodeConfiguration,
+}
 COMMENTED_HEADING = re.compile(r"^# (\[\[[a-z_]+\]\])$", re.MULTILINE)
 KEY_FILE = re.compile(r"^key_file = .*$", re.MULTILINE)
 COMMENTED_KEY = re.compile(r"^# ([a-z_]+ = .*)$", re.MULTILINE)
@@ -45,9 +49,20 @@ def sections(text: str) -> list[tuple[str, str]]:
     return list(zip(parts[1::2], parts[2::2], strict=True))
 
 
+def with_key(text: str, directory: Path) -> Path:
+    """The file with a key file that is there."""
+    key = directory / "key"
+    key.touch(0o600)
+    key.write_text(bytes(16).hex())
+    file = directory / "all.toml"
+    file.write_text(KEY_FILE.sub(f'key_file = "{key}"', text))
+    return file
+
+
 @pytest.mark.parametrize("role", EXAMPLES)
-def test_an_example_is_a_good_configuration(role: str) -> None:
-    assert isinstance(load(CHECKOUT / "examples" / f"{role}.toml"), EXAMPLES[role])
+def test_an_example_is_a_good_configuration(role: str, tmp_path: Path) -> None:
+    text = (CHECKOUT / "examples" / f"{role}.toml").read_text()
+    assert isinstance(load(with_key(text, tmp_path)), EXAMPLES[role])
 
 
 @pytest.mark.parametrize("role", EXAMPLES)
@@ -73,12 +88,10 @@ def test_an_example_has_every_key_with_its_default_where_it_is_commented_out(rol
 def test_an_example_is_good_with_every_key_in_force(role: str, tmp_path: Path) -> None:
     text = (CHECKOUT / "examples" / f"{role}.toml").read_text()
     text = COMMENTED_HEADING.sub(r"\1", COMMENTED_KEY.sub(r"\1", text))
-    key = tmp_path / "key"
-    key.touch(0o600)
-    key.write_text(bytes(16).hex())
-    text = KEY_FILE.sub(f'key_file = "{key}"', text).replace('home_prefix = "2001:db8:100:2::/64"', "")  # one or the other
-    (tmp_path / "all.toml").write_text(text)
-    load(tmp_path / "all.toml")
+    text = text.replace('home_prefix = "2001:db8:100:2::/64"', "")  # one or the other
+    text = text.replace("mobile_router = false", "mobile_router = true")  # which an inner interface belongs to
+    text = text.replace("mobile_network_prefixes = []", 'mobile_network_prefixes = ["2001:db8:f00::/56"]')
+    load(with_key(text, tmp_path))
 
 
 def test_every_key_is_described() -> None:

@@ -21,7 +21,8 @@ from halma.text import read_address, read_identifier, read_link_layer_address, r
 
 DIRECTORY = Path("/run/halma")
 ANCHOR_ONLY = ("bindings", "home_bindings", "revoke")
-GATEWAY_ONLY = ("sessions", "attach", "detach", "retry")
+GATEWAY_ONLY = ("sessions", "attach", "detach")
+NODE_ONLY = ("registration",)
 
 SocketPath = Annotated[
     Path | None,
@@ -67,6 +68,8 @@ def find_socket(given: Path | None, what: str) -> Path:
         return DIRECTORY / "anchor.sock"
     if what in GATEWAY_ONLY:
         return DIRECTORY / "gateway.sock"
+    if what in NODE_ONLY:
+        return DIRECTORY / "node.sock"
     try:
         found = sorted(DIRECTORY.glob("*.sock"))
     except OSError:

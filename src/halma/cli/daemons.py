@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`halma anchor`, `halma gateway`: run a daemon in the foreground. `halma check`: find the mistakes in its configuration.
+"""`halma anchor`, `halma gateway`, `halma node`: run a daemon in the foreground. `halma check`: find the mistakes in its file.
 
 Always holds: a daemon starts only from a configuration without a mistake.
 """
@@ -14,7 +14,15 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from halma.daemon.configuration import AnchorConfiguration, ConfigurationError, load, load_anchor, load_gateway
+from halma.daemon.configuration import (
+    AnchorConfiguration,
+    ConfigurationError,
+    NodeConfiguration,
+    load,
+    load_anchor,
+    load_gateway,
+    load_node,
+)
 
 T = TypeVar("T")
 
@@ -70,12 +78,27 @@ def gateway(configuration: ConfigurationFile, log_format: Format = LogFormat.AUT
     raise typer.Exit(run(checked, configuration, open_log(log_format.value, log_level.value)))
 
 
-def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="An anchor.toml or gateway.toml.")]) -> None:
+def node(configuration: ConfigurationFile, log_format: Format = LogFormat.AUTO, log_level: Level = LogLevel.INFO) -> None:
+    """Run the mobile node (MN) in the foreground.
+
+    SIGTERM ends it, tells the home agent, and gives everything back to the kernel.
+    """
+    checked = _loaded(load_node, configuration)
+    from halma.daemon.log import open_log  # noqa: PLC0415
+    from halma.daemon.node import run  # noqa: PLC0415
+
+    raise typer.Exit(run(checked, configuration, open_log(log_format.value, log_level.value)))
+
+
+def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="An anchor.toml, gateway.toml or node.toml.")]) -> None:
     """Name every mistake in a configuration file, with its path in the file.
 
-    Exit status 1 when there is one. Which daemon the file is for is seen from its [anchor] or [gateway] table.
+    Exit status 1 when there is one. Which daemon the file is for is seen from its [anchor], [gateway] or [node] table.
     """
     configuration = _loaded(load, file)
+    if isinstance(configuration, NodeConfiguration):
+        print(f"{file}: good, for the node on {configuration.node.interface}")
+        return
     if isinstance(configuration, AnchorConfiguration):
         role, parts = "anchor", [(configuration.pools, "pool"), (configuration.peers, "peer")]
     else:

@@ -128,6 +128,12 @@ def sessions(
 
 
 @application.command()
+def registration(json: Json = False, watch: Watch = False, interval: Interval = 2.0, socket: SocketPath = None) -> None:
+    """Where the mobile node is, and how it stands with its anchor."""
+    _show(Show("registration"), json, watch, interval, socket)
+
+
+@application.command()
 def peers(json: Json = False, watch: Watch = False, interval: Interval = 2.0, socket: SocketPath = None) -> None:
     """The other ends, and whether they are alive.
 
@@ -229,6 +235,8 @@ def _text(request: Show, rows: Iterable[Row], zero: bool) -> Iterator[str]:
         yield from _counters(rows, zero)
     elif request.what == "plane":
         yield from _plane(rows)
+    elif request.what == "registration":
+        yield from _pairs(rows)
     else:
         rows = iter(rows)
         first = next(rows, None)
@@ -262,6 +270,16 @@ def _plane(rows: Iterable[Row]) -> Iterator[str]:
                 label = f"{key.replace('_', ' ')}:" if index == 0 else ""
                 yield from _wrapped(f"{label:<8} {cell}")
     yield from table(ports, columns_of(ports[0]) if ports else [], _colour())
+
+
+def _pairs(rows: Iterable[Row]) -> Iterator[str]:
+    """`key: value`, a line each; what is empty is left out."""
+    for row in rows:
+        for key, value in row.items():
+            for index, cell in enumerate(show_cell(key, value)):
+                if cell and value != 0:
+                    label = f"{key.removesuffix('_seconds').replace('_', ' ')}:" if index == 0 else ""
+                    yield f"{label:<17} {cell}"
 
 
 def _wrapped(line: str) -> Iterator[str]:

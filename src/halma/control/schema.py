@@ -35,9 +35,11 @@ from halma.text import (
 LONGEST_REQUEST = 16384
 """Bytes of a request's line."""
 
-What = Literal["bindings", "home_bindings", "sessions", "registration", "peers", "tunnels", "counters", "events", "plane", "all"]
+What = Literal[
+    "bindings", "home_bindings", "sessions", "registration", "peers", "tunnels", "counters", "events", "plane", "all"
+]
 """What `show` can show. `bindings` (made by gateways) and `home_bindings` (made by mobile nodes) are an anchor's, `sessions` a
-gateway's; `all` is for support: one row with everything."""
+gateway's, `registration` is a node's; `all` is for support: one row with everything."""
 
 
 class Address(bytes):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A daemon's configuration: `load_anchor` and `load_gateway` read a TOML file and either give a sound configuration or raise
-`ConfigurationError` with every mistake in it.
+"""A daemon's configuration: `load_anchor`, `load_gateway` and `load_node` read a TOML file and either give a sound
+configuration or raise `ConfigurationError` with every mistake in it.
 
-The tables are declared in `configuration_anchor` and `configuration_gateway`, what both share in `configuration_types`; how a
-file is read is in `configuration_reader`.
+The tables are declared in `configuration_anchor`, `configuration_gateway` and `configuration_node`, what they share in
+`configuration_types`; how a file is read is in `configuration_reader`.
 
 Always holds: a configuration that was given has passed every check, and its addresses are 16 bytes.
 """
@@ -28,6 +28,7 @@ from halma.daemon.configuration_gateway import (
     GatewayTable,
     read_gateway,
 )
+from halma.daemon.configuration_node import NodeAssociationTable, NodeConfiguration, NodeTable, read_node
 from halma.daemon.configuration_reader import ConfigurationError, Reader, load_table
 from halma.daemon.configuration_types import HeartbeatTable, RevocationTable
 
@@ -39,6 +40,9 @@ __all__ = [
     "GatewayProfileTable",
     "GatewayTable",
     "HeartbeatTable",
+    "NodeAssociationTable",
+    "NodeConfiguration",
+    "NodeTable",
     "PeerTable",
     "PoolTable",
     "ProfileTable",
@@ -46,6 +50,7 @@ __all__ = [
     "load",
     "load_anchor",
     "load_gateway",
+    "load_node",
 ]
 
 T = TypeVar("T")
@@ -61,16 +66,25 @@ def load_gateway(path: str | Path) -> GatewayConfiguration:
     return _read(Path(path), load_table(Path(path)), read_gateway)
 
 
-def load(path: str | Path) -> AnchorConfiguration | GatewayConfiguration:
-    """Read a file of either role, known by its [anchor] or [gateway] table. Raises ConfigurationError."""
+def load_node(path: str | Path) -> NodeConfiguration:
+    """Read node.toml. Raises ConfigurationError."""
+    return _read(Path(path), load_table(Path(path)), read_node)
+
+
+def load(path: str | Path) -> AnchorConfiguration | GatewayConfiguration | NodeConfiguration:
+    """Read a file of any role, known by its [anchor], [gateway] or [node] table. Raises ConfigurationError."""
     table = load_table(Path(path))
-    roles = table.keys() & {"anchor", "gateway"}
+    roles = [role for role in ("anchor", "gateway", "node") if role in table]
     if len(roles) != 1:
-        found = "has both an [anchor] and a [gateway] table" if roles else "has neither an [anchor] nor a [gateway] table"
+        found = f"has the tables {' and '.join(f'[{role}]' for role in roles)}"
+        if not roles:
+            found = "has no table [anchor], [gateway] or [node]"
         raise ConfigurationError(str(path), [f"{found}; a file is for one role"])
     if "anchor" in table:
         return _read(Path(path), table, read_anchor)
-    return _read(Path(path), table, read_gateway)
+    if "gateway" in table:
+        return _read(Path(path), table, read_gateway)
+    return _read(Path(path), table, read_node)
 
 
 def _read(path: Path, table: Mapping[str, Any], read: Callable[[Mapping[str, Any], Reader], T | None]) -> T:

@@ -49,10 +49,14 @@ def declared(kind: type[msgspec.Struct]) -> tuple[inspect.Field, ...]:
 
 
 def unwrap(kind: inspect.Type) -> tuple[inspect.Type, dict[str, Any], str]:
-    """A declared type without its annotations, the `extra` of these, and the description."""
+    """A declared type without its annotations and without None, the `extra` of these, and the description. A key that may be
+    absent is `T | None`, and TOML has no null."""
     extra: dict[str, Any] = {}
     description = ""
-    while isinstance(kind, inspect.Metadata):
+    while isinstance(kind, inspect.Metadata | inspect.UnionType):
+        if isinstance(kind, inspect.UnionType):
+            (kind,) = (one for one in kind.types if not isinstance(one, inspect.NoneType))
+            continue
         extra = {**(kind.extra or {}), **extra}
         description = description or (kind.extra_json_schema or {}).get("description", "")
         kind = kind.type
@@ -120,9 +124,6 @@ class Reader:
 
     def _value(self, kind: inspect.Type, value: Any, path: str) -> Any:
         kind, extra, _ = unwrap(kind)
-        if isinstance(kind, inspect.UnionType):  # a key that may be absent is `T | None`, and TOML has no null
-            (only,) = (one for one in kind.types if not isinstance(one, inspect.NoneType))
-            return self._value(only, value, path)
         if isinstance(kind, inspect.StructType):
             return self._struct(kind, value, path)
         if isinstance(kind, inspect.VarTupleType):

@@ -230,7 +230,7 @@ class Service(ABC):
     def _everything(self) -> Row:
         """For support: one row with all that can be shown."""
         now = self.runner.now()
-        own = {what: list(self.rows(Show(what), now)) for what in OWN_ROWS if self.shows(what)}
+        own: dict[str, object] = {what: list(self.rows(Show(what), now)) for what in OWN_ROWS if self.shows(what)}
         return {
             **own,
             "tunnels": list(self._tunnels()),

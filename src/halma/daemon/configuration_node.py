@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+"""node.toml: its tables, each key declared and described once, and what must hold between them.
+
+RFC 6275 sections 11 and 13 (a mobile node's variables), RFC 3963 section 5 (mobile routers), RFC 4285 section 5.1
+(associations). The descriptions here are the reference that `docs/configuration.md` is generated from.
+
+Always holds: a `NodeConfiguration` that `read_node` gives has no mistake in it; a key is in no table, only the file that holds
+it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from halma.daemon.configuration_home import ALGORITHM, KEY_FILE, LEAST_SPI, SPI, Algorithm, KeyFile
+from halma.daemon.configuration_reader import WHY, Reader, repeated
+from halma.daemon.configuration_types import (
+    CONTROL_SOCKET,
+    PATH_MTU,
+    PLANE,
+    AbsolutePath,
+    Address,
+    AnyPrefix,
+    HomeNetworkPrefix,
+    Identifier,
+    Interface,
+    Lifetime,
+    PathMtu,
+    PlaneName,
+    SocketPath,
+)
+from halma.daemon.key_file import read_key
+from halma.engine.api import Association
+from halma.engine.node_api import MobileNetwork
+from halma.policy.patterns import WILDCARD
+from halma.security.authentication import Key
+from halma.text import Prefix
+
+HOME_LENGTH = 64
+LONGEST_NETWORK = 64
+"""A mobile network prefix is this long at the most: what its hosts need to form addresses."""
+
+NodeSpi = Annotated[int, Meta(ge=LEAST_SPI, le=0xFFFFFFFF, extra={WHY: "RFC 4285 section 5.1"})]
+
+
+class NodeAssociationTable(msgspec.Struct, frozen=True, kw_only=True):
+    """The security association with the home agent (RFC 4285): the same `spi`, `algorithm` and key as in its table."""
+
+    spi: Annotated[NodeSpi, Meta(description=SPI)]
+    algorithm: Annotated[Algorithm, Meta(description=ALGORITHM)] = "hmac-sha1"
+    key_file: Annotated[KeyFile, Meta(description=KEY_FILE)]
+    timestamps: Annotated[
+        bool,
+        Meta(
+            description="Send timestamps against replay (RFC 4285 section 6). The clock need not be right: the home agent "
+            "tells by how much it is wrong. With `false` they are sent only if the home agent asks for them."
+        ),
+    ] = True
+
+
+class NodeTable(msgspec.Struct, frozen=True, kw_only=True):
+    """The mobile node itself (RFC 6275 section 11)."""
+
+    interface: Annotated[
+        Interface,
+        Meta(
+            description="The interface that moves. The daemon manages its addresses and default route; it must exist when the "
+            "daemon starts."
+        ),
+    ]
+    home_address: Annotated[
+        Address | None,
+        Meta(description="The address that the node keeps wherever it is. Default: formed in `home_prefix`."),
+    ] = None
+    home_prefix: Annotated[
+        HomeNetworkPrefix | None,
+        Meta(
+            description="The prefix of the home link, a /64: where it is advertised the node is at home. Default: that of "
+            "`home_address`."
+        ),
+    ] = None
+    home_agent: Annotated[
+        Address | None,
+        Meta(description="The anchor's address. Default: the home link is asked for home agents (RFC 6275 section 11.4.1)."),
+    ] = None
+    other_home_agents: Annotated[
+        tuple[Address, ...], Meta(description="Home agents to turn to, in this order, when `home_agent` does not serve.")
+    ] = ()
+    identifier: Annotated[Identifier, Meta(description="The node's identifier towards the anchor (RFC 4283).")] = b""
+    lifetime_seconds: Annotated[
+        Lifetime,
+        Meta(description="The registration time that is asked for, in seconds; the home agent may grant less."),
+    ] = 3600
+    mobile_router: Annotated[
+        bool, Meta(description="Whether a network moves with the node (RFC 3963). It needs an `inner_interface`.")
+    ] = False
+    mobile_network_prefixes: Annotated[
+        tuple[AnyPrefix, ...], Meta(description="The prefixes of the network behind a mobile router.")
+    ] = ()
+    explicit_prefixes: Annotated[
+        bool,
+        Meta(
+            description="Name these prefixes in every registration (explicit mode); otherwise the home agent has to know them "
+            "(implicit mode, RFC 3963 section 5.2)."
+        ),
+    ] = False
+    inner_interface: Annotated[
+        Interface | None,
+        Meta(description="The interface that the network behind a mobile router is on. Give it its addresses yourself."),
+    ] = None
+    insecure: Annotated[
+        bool,
+        Meta(
+            description="Register without a key, and believe answers that no key protects. For closed laboratories only: "
+            "the home agent must say so too."
+        ),
+    ] = False
+    control_socket: Annotated[SocketPath, Meta(description=CONTROL_SOCKET)] = "/run/halma/node.sock"
+    state_directory: Annotated[
+        AbsolutePath,
+        Meta(description="Where the daemon keeps what must survive a restart: sequence numbers, the last registration."),
+    ] = "/var/lib/halma"
+    plane: Annotated[PlaneName, Meta(description=PLANE)] = "auto"
+    path_mtu: Annotated[PathMtu, Meta(description=PATH_MTU)] = 1500
+    optimistic_handover: Annotated[
+        bool,
+        Meta(
+            description="Use the tunnel as soon as a registration is sent, not only when it is acknowledged. Saves a round "
+            "trip; packets are lost if the home agent refuses."
+        ),
+    ] = False
+    first_registration_timeout_seconds: Annotated[
+        float,
+        Meta(
+            description="Seconds to wait for the answer to a first registration, for which a home agent may look for "
+            "duplicates first (InitialBindackTimeoutFirstReg, RFC 6275 section 13).",
+            ge=1,
+            le=32,
+        ),
+    ] = 1.5
+    router_solicitation_interval_seconds: Annotated[
+        float,
+        Meta(
+            description="Seconds between the first Router Solicitations on a new link. RFC 4861 has 4, which is long for a "
+            "handover whose first one was lost.",
+            ge=0.1,
+            le=60,
+        ),
+    ] = 1.0
+    router_probe_interval_seconds: Annotated[
+        float,
+        Meta(
+            description="Seconds between the three questions to a router of which it is not clear whether it is still there.",
+            ge=0.05,
+            le=10,
+        ),
+    ] = 0.2
+    lost_advertisements: Annotated[
+        int,
+        Meta(
+            description="After so many advertisements that did not come, the router is asked whether it is there. Holds for "
+            "routers that say how often they advertise themselves (RFC 6275 section 11.5.1).",
+            ge=1,
+            le=100,
+        ),
+    ] = 3
+    retry_interval_seconds: Annotated[
+        float,
+        Meta(
+            description="Seconds before the first new try after a refusal that may be temporary; each later one waits twice as "
+            "long, up to 16 times as long.",
+            ge=1,
+            le=3600,
+        ),
+    ] = 32.0
+    association: NodeAssociationTable | None = None
+
+    @property
+    def prefix(self) -> bytes:
+        """The home prefix."""
+        if self.home_prefix is not None:
+            return self.home_prefix.address
+        assert self.home_address is not None
+        return self.home_address[:8] + bytes(8)
+
+    @property
+    def home_agents(self) -> tuple[bytes, ...]:
+        """All that are known from here."""
+        return (*(() if self.home_agent is None else (self.home_agent,)), *self.other_home_agents)
+
+    @property
+    def networks(self) -> tuple[MobileNetwork, ...]:
+        """The mobile networks."""
+        return tuple(MobileNetwork(prefix.address, prefix.length) for prefix in self.mobile_network_prefixes)
+
+
+class NodeConfiguration(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole of node.toml."""
+
+    node: NodeTable
+
+    def key(self, home_address: bytes) -> Key | None:
+        """The association with its key, read from its file; None where there is none. Raises ValueError when the file has
+        changed for the worse."""
+        table = self.node.association
+        if table is None:
+            return None
+        name = table.spi.to_bytes(4, "big") + self.node.identifier
+        handle = int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "big")
+        association = Association(handle, self.node.identifier, home_address)
+        return Key(association, table.spi, table.algorithm, read_key(table.key_file))
+
+
+def read_node(table: Mapping[str, Any], reader: Reader) -> NodeConfiguration | None:
+    """Read the table of node.toml and check its keys against one another; mistakes go to `reader`."""
+    configuration = reader.table(NodeConfiguration, table)
+    if configuration is not None:
+        node = configuration.node
+        _check_home(node, reader)
+        _check_router(node, reader)
+        _check_security(node, reader)
+    return configuration
+
+
+def _check_home(node: NodeTable, reader: Reader) -> None:
+    if node.home_address is None and node.home_prefix is None:
+        reader.mistake("node.home_address", "is missing, and so is home_prefix, in which one could be formed")
+    elif node.home_address is not None:
+        if not Prefix(node.prefix, HOME_LENGTH).contains(node.home_address):
+            reader.mistake("node.home_address", f"does not lie in home_prefix {node.home_prefix}")
+        if node.home_address[8:] == bytes(8):
+            reader.mistake("node.home_address", "is the anycast address of its link's routers (RFC 4291 section 2.6.1)")
+        if node.home_address in node.home_agents:
+            reader.mistake("node.home_agent", "is the node's own home address")
+    if node.home_agent is None and node.other_home_agents:
+        reader.mistake("node.other_home_agents", "there is no home_agent that these could be others of")
+    for index, _ in repeated(node.home_agents):
+        reader.mistake(f"node.other_home_agents[{index - 1}]", "is listed twice")
+
+
+def _check_router(node: NodeTable, reader: Reader) -> None:
+    if node.mobile_router:
+        if node.inner_interface is None:
+            reader.mistake("node.inner_interface", "is missing: a mobile router has a network behind it")
+        if not node.mobile_network_prefixes:
+            reader.mistake("node.mobile_network_prefixes", "is missing: the prefixes of the network behind a mobile router")
+    else:
+        for key in ("mobile_network_prefixes", "explicit_prefixes", "inner_interface"):
+            if getattr(node, key):
+                reader.mistake(f"node.{key}", "is given, but mobile_router is false")
+    if node.inner_interface == node.interface:
+        reader.mistake("node.inner_interface", "is the interface that moves")
+    for index, prefix in enumerate(node.mobile_network_prefixes):
+        path = f"node.mobile_network_prefixes[{index}]"
+        if not 0 < prefix.length <= LONGEST_NETWORK:
+            reader.mistake(path, f"{prefix} is a /{prefix.length}; a mobile network is a /{LONGEST_NETWORK} or shorter")
+        for before in node.mobile_network_prefixes[:index]:
+            if before.contains(prefix.address) or prefix.contains(before.address):
+                reader.mistake(path, f"{prefix} overlaps {before}")
+
+
+def _check_security(node: NodeTable, reader: Reader) -> None:
+    if node.association is None and not node.insecure:
+        reader.mistake("node.association", "is missing: nothing would protect registrations (or say insecure = true)")
+    if node.association is not None:
+        if node.insecure:
+            reader.mistake("node.insecure", "is true, but there is an association")
+        if not node.identifier:
+            reader.mistake("node.identifier", "is missing: by it the home agent finds the key (RFC 4285 section 4)")
+    if WILDCARD in node.identifier:
+        reader.mistake("node.identifier", "is a pattern; the identifier of one node is needed")

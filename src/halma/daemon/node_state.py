@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a mobile node remembers over a restart: its last sequence number, which home agent may hold a binding until when, and
+the secret that its made-up addresses and identifiers come from.
+
+RFC 6275 section 11.7.1 (sequence numbers are stored), RFC 7217 section 5 (the secret).
+
+Always holds: the file is replaced as a whole, so a crash leaves the old one or the new one; nobody but its owner can read it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+import msgspec
+
+SECRET = 16
+"""Octets."""
+
+
+class _Stored(msgspec.Struct):
+    secret: str
+    sequence: int = 0
+    home_agent: str = ""
+    expiry: float = 0.0
+
+
+class NodeState:
+    """The file `node-INTERFACE.json` in the state directory. Raises OSError when it cannot be written, and ValueError when it
+    is not what this class wrote."""
+
+    def __init__(self, directory: Path, interface: str) -> None:
+        self._path = directory / f"node-{interface}.json"
+        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            self._stored = msgspec.json.decode(self._path.read_bytes(), type=_Stored)
+            self.secret = bytes.fromhex(self._stored.secret)
+            self.home_agent = bytes.fromhex(self._stored.home_agent)
+        except FileNotFoundError:
+            self.secret, self.home_agent = secrets.token_bytes(SECRET), b""
+            # a number that nobody can guess is as good a start as any (RFC 6275 section 11.7.2)
+            self._stored = _Stored(self.secret.hex(), secrets.randbelow(1 << 16))
+            self._write()
+        except (msgspec.DecodeError, msgspec.ValidationError, ValueError) as error:
+            raise ValueError(f"{self._path}: {error}") from None
+
+    @property
+    def sequence(self) -> int:
+        """The last sequence number used."""
+        return self._stored.sequence & 0xFFFF
+
+    @property
+    def expiry(self) -> float:
+        """Until when, by the wall clock, `home_agent` may hold a binding."""
+        return self._stored.expiry
+
+    def remember(self, sequence: int, home_agent: bytes, expiry: float) -> None:
+        """Write down. Raises OSError."""
+        self._stored = _Stored(self._stored.secret, sequence, home_agent.hex(), expiry)
+        self._write()
+
+    def _write(self) -> None:
+        beside = self._path.with_suffix(".new")
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(msgspec.json.encode(self._stored))
+        beside.replace(self._path)
