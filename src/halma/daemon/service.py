@@ -29,6 +29,7 @@ from halma.daemon.runner import RunnableEngine, Runner
 from halma.daemon.state import Peers, State
 from halma.engine.api import Now, Severity
 from halma.forwarding import open_plane
+from halma.forwarding.guard import Guard
 from halma.forwarding.plane import Plane, PlaneSettings
 
 HOUSEKEEPING_SECONDS = 5.0
@@ -56,6 +57,7 @@ class Service(ABC):
         self.engine: RunnableEngine
         self.plane: Plane
         self.runner: Runner
+        self._guard: Guard
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
 
@@ -116,6 +118,8 @@ class Service(ABC):
             kind, settings = self.plane_settings()
             self.plane = open_plane(kind, settings)
             stack.callback(self.plane.close)
+            self._guard = Guard(self.role)
+            stack.callback(self._guard.close)
             self.engine = self.make_engine(state)
             self.runner = Runner(self.engine, self.plane, self.log, self.handlers(), self.courier())
             stack.callback(self.runner.close)
@@ -177,7 +181,7 @@ class Service(ABC):
 
     def notes(self) -> list[str]:
         """What the kernel lacks and what is used instead."""
-        return self.plane.notes()
+        return [*self.plane.notes(), *self._guard.notes()]
 
     async def answer(self, request: Request) -> Rows:
         """The control socket's requests (`halma.control.server.Handler`)."""
