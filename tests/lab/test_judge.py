@@ -67,7 +67,7 @@ ASKED: dict[str, Callable[[Evidence], Check]] = {
     "early": lambda evidence: judge.nothing_before_answer(evidence, "h1"),
     "honest": lambda evidence: judge.honest_answers(evidence, "h1"),
     "complaints": judge.no_complaints,
-    "resumed": lambda evidence: judge_traffic.resumed(handovers(evidence, "h1")[0], 3.0, "GW-2"),
+    "resumed": lambda evidence: judge_traffic.resumed(handovers(evidence, "h1")[0], 20.0, "GW-2"),
 }
 
 
@@ -169,6 +169,34 @@ def test_a_packet_with_another_address(world: World) -> None:
 def test_a_gateway_that_does_not_give_up(world: World) -> None:
     world.frames = [frame for frame in world.frames if not frame[2].endswith(update(1, 2, 0))]
     assert failed(world) == {"moved", "moved somehow", "noticed"}
+
+
+def late_giving_up(world: World, answered: bool) -> None:
+    """MAG1 gives the host up when MAG2 has been accepted."""
+    for packet in (update(1, 2, 0), answer(1, 2, 0)):
+        world.frames = [frame for frame in world.frames if not frame[2].endswith(packet)]
+    for again, sequence in enumerate((2, 3)):
+        world.signal(LINK_UP + 0.01 + again, update(1, sequence, 0), 1, up=True)
+    if answered:
+        world.signal(LINK_UP + 0.012, answer(1, 2, 0), 1, up=False)
+
+
+def test_who_gives_up_too_late_is_ignored(world: World) -> None:
+    late_giving_up(world, answered=False)
+    assert failed(world) == set()
+
+
+def test_who_gives_up_too_late_must_not_be_answered(world: World) -> None:
+    late_giving_up(world, answered=True)
+    assert {"moved", "moved somehow"} <= failed(world)
+
+
+def test_a_repetition_of_what_was_not_answered_in_time_is_no_fault(world: World) -> None:
+    world.frames = [frame for frame in world.frames if not frame[2].endswith(answer(2, 1, 900))]
+    world.journal["ended"] = ENDED + 2
+    world.signal(LINK_UP + 1.0, update(2, 2, 900), 2, up=True)
+    world.signal(LINK_UP + 1.001, answer(2, 2, 900), 2, up=False)
+    assert "moved" not in failed(world)
 
 
 def test_a_gateway_that_notices_late(world: World) -> None:
@@ -340,10 +368,17 @@ def test_a_message_that_does_not_decode(world: World) -> None:
 def test_a_gap_that_is_too_long(world: World) -> None:
     [handover] = handovers(world.evidence(), "h1")
     assert judge_traffic.resumed(handover, 20.0, "GW-2").passed
-    assert judge_traffic.resumed(handover, 5.0, "GW-2").passed  # a slow machine: the gap is long, but two probes were lost
-    assert not judge_traffic.resumed(handover, 1.0, "GW-2").passed
+    assert not judge_traffic.resumed(handover, 5.0, "GW-2").passed
     never = Handover("h1", "mag1", "mag2", 0.0, 0.0, 0.0, None, 1.0, 0, 0, 1.0)
     assert not judge_traffic.resumed(never, 20.0, "GW-2").passed
+
+
+def test_a_sender_that_could_not_send_makes_no_gap(world: World) -> None:
+    world.stalls = [(LINK_UP - 0.5, LINK_UP + 0.003), (LINK_UP + 0.002, LINK_UP + 0.007), (LINK_UP + 0.5, LINK_UP + 0.6)]
+    [handover] = handovers(world.evidence(), "h1")
+    assert handover.stalled_down_ms == pytest.approx(7.0, abs=0.01)
+    assert judge_traffic.resumed(handover, 5.0, "GW-2").passed
+    assert not judge_traffic.resumed(handover, 3.0, "GW-2").passed
 
 
 @pytest.mark.parametrize(("zones", "passed"), [({Zone.ACCESS}, False), ({Zone.ACCESS, Zone.CORE}, True)])

@@ -108,6 +108,7 @@ class World:
             "died": [],
         }
         self.received: dict[int, int] = {}
+        self.stalls: list[tuple[float, float]] = []
         self._tell()
 
     @staticmethod
@@ -210,5 +211,7 @@ class World:
                 mark = struct.pack(">4sH", b"HLMA", takes)
                 count = sum(point == end and mark in frame for point, _, frame in self.frames)
             told = {"send": {str(sends): {"sent": 150, "errors": {}}}, "receive": {str(takes): {"different": count}}}
-            (self.directory / "traffic" / f"{node}.json").write_text(json.dumps({**told, "connections": {}}))
+            (self.directory / "traffic" / f"{node}.json").write_text(
+                json.dumps({**told, "connections": {}, "stalls": self.stalls})
+            )
         return Evidence(self.topology, self.directory)

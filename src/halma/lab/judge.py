@@ -28,6 +28,9 @@ _SHOWN = 4
 _PARAMETER_PROBLEM = 4
 _FIRST_INFORMATIONAL = 128
 
+_SHORTEST_WAIT = 0.9
+"""Seconds before a message is repeated: INITIAL_BINDACK_TIMEOUT (RFC 6275 section 12), less what a clock may be off."""
+
 _SETTLING = 0.0005
 """Seconds that two processors may disagree about the order of a message and the packets beside it."""
 
@@ -106,38 +109,61 @@ def expected_registrations(window: Window) -> list[Expected]:
 
 def registrations(evidence: Evidence, host: str, *, exact: bool, requirement: str = "GW-2") -> list[Check]:
     """A check for each movement: the exchange of PBUs and PBAs that it must cause took place, each PBU answered with
-    status 0. With `exact` nothing else about the host was said; without it messages may be repeated, as loss demands."""
+    status 0; a PBU that gives the host up after the new gateway was accepted must be ignored (RFC 5213 section 5.3.5). With
+    `exact` nothing else about the host was said, retransmissions of what was not answered in time aside; without it messages
+    may be repeated, as loss demands."""
     checks = []
     signals = [signal for signal in evidence.signals_about(host) if signal.sent < evidence.end]
     for window in windows(evidence, host):
         during = [signal for signal in signals if window.moved <= signal.sent < window.until]
         updates = [signal for signal in during if _is_proxy_update(signal)]
         answers = [signal for signal in during if isinstance(signal.message, BindingAcknowledgement)]
-        faults: list[str] = []
-        told = []
-        for expected in expected_registrations(window):
-            fitting = [
-                update
-                for update in updates
-                if update.source == expected.gateway and (_lifetime(update) == 0) == expected.gives_up
-            ]
-            answered = next((pair for update in fitting for pair in [_answer(update, answers)] if pair is not None), None)
-            word = "gives up" if expected.gives_up else "registers"
-            if not fitting:
-                faults.append(f"no PBU by which {expected.gateway} {word} {host}")
-            elif answered is None:
-                faults.append(f"the PBU by which {expected.gateway} {word} {host} was not accepted: {_statuses(answers)}")
-            else:
-                told.append(f"{expected.gateway} {word} {host}: PBU {_sequence(fitting[0])}, PBA {_status(answered)}")
-        wanted = len(expected_registrations(window))
-        if exact and not faults and (len(updates), len(answers), len(during)) != (wanted, wanted, 2 * wanted):
-            faults.append(
-                f"{len(updates)} PBU, {len(answers)} PBA and {len(during) - len(updates) - len(answers)} other messages "
-                f"where {wanted} and {wanted} were due: {some([_describe(signal) for signal in during])}"
-            )
+        wanted = expected_registrations(window)
+        outcomes = [_outcome(expected, host, updates, answers) for expected in wanted]
+        faults = [told for right, told in outcomes if not right]
+        due = len(wanted)
+        fresh = _without_retransmissions(updates, answers)
+        others = [signal for signal in during if signal not in updates and signal not in answers]
+        stray = [answer for answer in answers if not any(_answers(answer, update) for update in updates)]
+        if exact and not faults and (len(fresh) != due or others or stray):
+            faults.append(f"{due} PBU and their PBAs were due: {some([_describe(signal) for signal in during])}")
         name = f"{host}: {window.source or 'nowhere'} to {window.target or 'nowhere'}, PBU and PBA"
-        checks.append(Check(requirement, name, not faults, some(faults) or "; ".join(told)))
+        checks.append(Check(requirement, name, not faults, some(faults) or "; ".join(told for _, told in outcomes)))
     return checks
+
+
+def _outcome(expected: Expected, host: str, updates: Sequence[Signal], answers: Sequence[Signal]) -> tuple[bool, str]:
+    """Whether an expected registration took place as it must, and the words for it."""
+    word = f"{expected.gateway} {'gives up' if expected.gives_up else 'registers'} {host}"
+    fitting = [
+        update for update in updates if update.source == expected.gateway and (_lifetime(update) == 0) == expected.gives_up
+    ]
+    if not fitting:
+        return False, f"no PBU by which {word}"
+    pairs = [(update, answer) for update in fitting if (answer := _answer(update, answers)) is not None]
+    if expected.gives_up:
+        accepted = min(
+            (one.accepted for one in _acceptances([*updates, *answers]) if one.gateway != expected.gateway), default=None
+        )
+        if accepted is not None and fitting[0].arrived > accepted:
+            return not pairs, f"{word}, too late: PBU {_sequence(fitting[0])}, {'answered' if pairs else 'ignored'}"
+    if not pairs:
+        return False, f"the PBU by which {word} was not accepted: {_statuses(answers)}"
+    return True, f"{word}: PBU {_sequence(pairs[0][0])}, PBA {_status(pairs[0][1])}"
+
+
+def _without_retransmissions(updates: Sequence[Signal], answers: Sequence[Signal]) -> list[Signal]:
+    """The updates that are no repetition of one that had waited for its answer as long as RFC 6275 section 11.8 says."""
+    fresh: list[Signal] = []
+    for update in updates:
+        last = next(
+            (one for one in fresh[::-1] if one.source == update.source and bool(_lifetime(one)) == bool(_lifetime(update))),
+            None,
+        )
+        waited = last is not None and update.sent - last.sent >= _SHORTEST_WAIT
+        if last is None or not waited or any(_answers(answer, last) and answer.arrived < update.sent for answer in answers):
+            fresh.append(update)
+    return fresh
 
 
 def noticed(evidence: Evidence, host: str, within_s: float, requirement: str = "GW-1") -> Check:
@@ -207,18 +233,19 @@ def _statuses(answers: Sequence[Signal]) -> str:
     return ", ".join(f"status {_status(answer)}" for answer in answers) or "no answer"
 
 
+def _answers(answer: Signal, update: Signal) -> bool:
+    """Whether an acknowledgement belongs to an update."""
+    return (
+        answer.destination == update.source
+        and answer.source == update.destination
+        and _sequence(answer) == _sequence(update)
+        and answer.sent >= update.sent
+    )
+
+
 def _answer(update: Signal, answers: Sequence[Signal]) -> Signal | None:
     """The acknowledgement with status 0 that answers an update."""
-    for answer in answers:
-        if (
-            answer.destination == update.source
-            and answer.source == update.destination
-            and _sequence(answer) == _sequence(update)
-            and _status(answer) == 0
-            and answer.sent >= update.sent
-        ):
-            return answer
-    return None
+    return next((answer for answer in answers if _answers(answer, update) and _status(answer) == 0), None)
 
 
 def _describe(signal: Signal) -> str:

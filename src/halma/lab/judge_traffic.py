@@ -170,11 +170,18 @@ def forged_dropped(evidence: Evidence, stream: int, allowed: set[Zone], name: st
 
 
 def resumed(handover: Handover, longest_ms: float, requirement: str) -> Check:
-    """Packets came both ways soon enough after a handover: within `longest_ms` of link-up, or, on a machine that is too slow
-    to send a probe every millisecond, after no more lost probes than it would send in that time."""
-    ways = {"down": (handover.gap_down_ms, handover.lost_down), "up": (handover.gap_up_ms, handover.lost_up)}
-    passed = all(gap is not None and (gap <= longest_ms or lost <= longest_ms) for gap, lost in ways.values())
-    told = ", ".join(f"{way} {'never' if gap is None else f'after {gap:.1f} ms'}" for way, (gap, _) in ways.items())
+    """Packets came both ways within `longest_ms` of link-up; time in which the machine did not let their sender send does
+    not count."""
+    ways = {
+        "down": (handover.gap_down_ms, handover.stalled_down_ms),
+        "up": (handover.gap_up_ms, handover.stalled_up_ms),
+    }
+    passed = all(gap is not None and gap - stalled <= longest_ms for gap, stalled in ways.values())
+    told = ", ".join(
+        f"{way} {'never' if gap is None else f'after {gap:.1f} ms'}"
+        + (f" (sender stalled for {stalled:.1f})" if stalled else "")
+        for way, (gap, stalled) in ways.items()
+    )
     return Check(
         requirement,
         f"{handover.host}: packets flow again at {handover.target}",

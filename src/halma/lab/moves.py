@@ -132,6 +132,28 @@ def first_packet_ms(evidence: Evidence, streams: list[int], window: Window, host
     return (min(times) - window.link_up) * 1000 if times else None
 
 
+def stalled_ms(evidence: Evidence, streams: list[int], window: Window, gap_ms: float | None) -> float:
+    """How many milliseconds of a gap no sender of these streams sent, because the machine did not let it."""
+    if window.link_up is None or gap_ms is None or not streams:
+        return 0.0
+    end = window.link_up + gap_ms / 1000
+    return min(
+        1000 * _covered(evidence.results(evidence.streams[stream]["source"]).get("stalls", []), window.link_up, end)
+        for stream in streams
+    )
+
+
+def _covered(spans: list[tuple[float, float]], start: float, end: float) -> float:
+    """How many seconds between start and end lie in at least one of the spans."""
+    total, reached = 0.0, start
+    for left, right in sorted(spans):
+        inside = min(right, end) - max(left, reached)
+        if inside > 0:
+            total += inside
+            reached = min(right, end)
+    return total
+
+
 def registration_pair(signals: list[Signal], window: Window) -> tuple[Signal, Signal] | None:
     """The first proxy registration among the messages about a host by its new gateway after a movement, and the answer
     that accepted it."""
@@ -179,6 +201,8 @@ def handovers(evidence: Evidence, host: str) -> list[Handover]:
             continue
         if before is not None and before != window.target:
             pair = registration_pair(signals, window)
+            gap_down = first_packet_ms(evidence, down, window, host)
+            gap_up = first_packet_ms(evidence, up, window, host)
             found.append(
                 Handover(
                     host,
@@ -187,11 +211,13 @@ def handovers(evidence: Evidence, host: str) -> list[Handover]:
                     window.moved,
                     window.link_down,
                     window.link_up,
-                    first_packet_ms(evidence, down, window, host),
-                    first_packet_ms(evidence, up, window, host),
+                    gap_down,
+                    gap_up,
                     sum(lost.gaps[window.index] for lost in lost_down),
                     sum(lost.gaps[window.index] for lost in lost_up),
                     (pair[1].arrived - pair[0].sent) * 1000 if pair else None,
+                    stalled_ms(evidence, down, window, gap_down),
+                    stalled_ms(evidence, up, window, gap_up),
                 )
             )
         before = window.target

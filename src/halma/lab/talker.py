@@ -10,7 +10,8 @@ SIGTERM it writes what it saw to RESULT and ends.
 
 Always holds: it says `ready` once it can take what others send, and sends when a line comes on its standard input; a link
 that is down or a route that is missing stops nothing (the error is counted by name, and the number of that probe is used up);
-byte n of a TCP stream is a function of n, so that the receiver notices any byte that is lost, doubled or changed.
+byte n of a TCP stream is a function of n, so that the receiver notices any byte that is lost, doubled or changed; when the
+machine does not let it act in time, RESULT says so.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from halma.lab.probe import BASE_PORT, Probe, decode, encode
+
+_SO_RCVBUFFORCE = 33
+_STALL = 0.01
+"""Seconds by which an action may be late before that is worth telling."""
 
 _PATTERN = bytes(number * 37 + number // 256 & 0xFF for number in range(65536)) * 2
 
@@ -74,7 +79,7 @@ class DatagramReceiver:
         self.seen: set[int] = set()
         self.total = 0
         self.socket = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        self.socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 4 << 20)
         self.socket.bind(("::", BASE_PORT + stream))
         self.socket.setblocking(False)
 
@@ -161,9 +166,13 @@ class Connection:
 
 
 def _loop(
-    acts: list[tuple[float, Callable[[], None]]], receivers: list[DatagramReceiver | Connection], still: list[bool]
+    acts: list[tuple[float, Callable[[], None]]],
+    receivers: list[DatagramReceiver | Connection],
+    still: list[bool],
+    stalls: list[tuple[float, float]],
 ) -> None:
-    """Act each `interval` seconds until `still` has an element, and take what comes, for ever."""
+    """Act each `interval` seconds until `still` has an element, and take what comes, for ever. The times at which this
+    process should have acted and did not come to it go to `stalls`."""
     start = time.monotonic()
     agenda = [(start + interval, index) for index, (interval, _) in enumerate(acts)]
     heapq.heapify(agenda)
@@ -176,6 +185,9 @@ def _loop(
         while agenda and not still and agenda[0][0] <= now:
             due, index = agenda[0]
             interval, act = acts[index]
+            if now - due > _STALL:
+                wall = time.time()
+                stalls.append((wall - (now - due), wall))
             act()
             # After a stall the clock goes on from now: no burst makes up for what was not sent.
             heapq.heapreplace(agenda, (max(due + interval, now), index))
@@ -202,10 +214,12 @@ def main(arguments: list[str]) -> None:
     print("talking", flush=True)
     acts = [(sender.interval, sender.act) for sender in senders]
     acts += [(connection.interval, connection.act) for connection in connections]
+    stalls: list[tuple[float, float]] = []
     with contextlib.suppress(SystemExit):
-        _loop(acts, [*receivers.values(), *connections], still)
+        _loop(acts, [*receivers.values(), *connections], still, stalls)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     result = {
+        "stalls": stalls,
         "send": {sender.stream: sender.result() for sender in senders},
         "receive": {stream: receiver.result() for stream, receiver in receivers.items()},
         "connections": {connection.stream: connection.result() for connection in connections},

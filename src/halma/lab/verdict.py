@@ -25,7 +25,8 @@ class Check:
 class Handover:
     """A host's move from one gateway to another, times in seconds since 1970 and gaps in milliseconds from link-up.
 
-    `down` is towards the host. A gap is None when no packet came after the move; `lost` counts the probes that did not.
+    `down` is towards the host. A gap is None when no packet came after the move; `lost` counts the probes that did not;
+    `stalled` is how much of the gap the sender itself did not send, for want of a processor.
     """
 
     host: str
@@ -39,6 +40,8 @@ class Handover:
     lost_down: int
     lost_up: int
     signalling_ms: float | None
+    stalled_down_ms: float = 0.0
+    stalled_up_ms: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
         """The measurements in the words of `halma lab run --json`."""

@@ -36,7 +36,7 @@ _FORGED = 20
 
 _SOON = 2.0
 """Seconds in which a gateway must notice that a host has come or gone."""
-_LONGEST_GAP_MS = 250.0
+_LONGEST_GAP_MS = 500.0
 _LONGEST_GAP_LOSSY_MS = 5000.0
 
 
