@@ -113,6 +113,11 @@ def test_memory_is_linear_in_the_keys_that_wait() -> None:
     for _ in deadlines.due(1.0):
         assert len(deadlines._heap) <= 2 * len(deadlines) + SLACK
     assert len(deadlines) == 0
+    for when in (10000.0, 1.0):
+        for key in range(1000):
+            deadlines.set(key, when)
+    for _ in deadlines.due(1.0):
+        assert len(deadlines._heap) <= 2 * len(deadlines) + SLACK
 
 
 # ---- prefix pools -----------------------------------------------------------------------------------------------------

@@ -506,6 +506,9 @@ def test_a_session_whose_traffic_could_not_be_stopped_is_given_up_only_by_the_da
     accepted(gateway1.deregister(first, link_layer=INTERFACE))
     assert domain.route(first) is None
     assert domain.bindings()[0]["state"] == "revoking"
+    changes = len(domain.plane.history)
+    accepted(gateway1.deregister(first, link_layer=INTERFACE))
+    assert len(domain.plane.history) == changes, "the data plane has nothing more to do"
     domain.advance(3)
     assert domain.route(first) == "nowhere"
 

@@ -202,13 +202,18 @@ def test_requests_with_and_without_timestamps_meet(stamped: bool) -> None:
 
 @pytest.mark.parametrize("by_sequence", [False, True])
 def test_what_has_waited_is_not_older_than_the_deregistration_that_it_waited_for(by_sequence: bool) -> None:
-    """The previous gateway notices late; its message has the higher timestamp, or the higher sequence number."""
+    """The previous gateway notices late; its message has the higher timestamp, or the higher sequence number. What it sent
+    before that, and comes after, is old nevertheless."""
     domain, gateway1, gateway2, first = begin(timestamp_based_approach=not by_sequence)
     gateway2.update(HOST, handoff=UNKNOWN, sequence=100)
     domain.advance(1.4)
+    late = gateway1.make(HOST, *prefixes(first), handoff=BETWEEN_GATEWAYS, sequence=101)
     accepted(gateway1.deregister(first, link_layer=INTERFACE, sequence=102))
     (answer,) = gateway2.answers()
     assert prefixes(accepted(answer)) == prefixes(first)
+    overtaken = gateway1.answer(gateway1.send(late))
+    refused(overtaken, Status.SEQUENCE_NUMBER_OUT_OF_WINDOW if by_sequence else Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED)
+    assert domain.route(first) == gateway2.tunnel
     accepted(gateway2.refresh(answer, sequence=103))
 
 

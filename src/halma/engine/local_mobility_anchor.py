@@ -405,7 +405,8 @@ class LocalMobilityAnchor:
     def _note_order(self, request: ProxyRequest, binding: ProxyBinding) -> None:
         """What an accepted request says of the order of messages (section 5.5) and of the gateway's link-local address (5.3.6:
         theirs, or the one that we have chosen for the session)."""
-        binding.sequence = request.sequence
+        if not self._by_sequence(request) or _is_newer(request.sequence, binding.sequence):
+            binding.sequence = request.sequence
         if request.timestamp is not None and self._settings.timestamp_based_approach:
             binding.node.timestamp = max(binding.node.timestamp, request.timestamp.value)
         if request.link_local_address is not None:
