@@ -497,12 +497,14 @@ def test_a_session_that_ends_by_another_way_is_not_ended_a_second_time() -> None
     assert len(gateway1.indications()) == 2
 
 
-def test_a_session_whose_traffic_could_not_be_stopped_is_given_up_only_by_the_data_plane() -> None:
+@pytest.mark.parametrize("again", [False, True])
+def test_a_session_whose_traffic_could_not_be_stopped_is_given_up_only_by_the_data_plane(again: bool) -> None:
     domain, gateway1, _, first = begin()
     domain.plane.refuse_next = [errno.EIO, errno.EIO]
     domain.handle(RevocationRequested(1, identifier=HOST))
-    domain.plane.refuse_next = [errno.EIO]
-    refused(gateway1.deregister(first, link_layer=INTERFACE), Status.REASON_UNSPECIFIED)
+    if again:
+        domain.plane.refuse_next = [errno.EIO]
+        refused(gateway1.deregister(first, link_layer=INTERFACE), Status.REASON_UNSPECIFIED)
     accepted(gateway1.deregister(first, link_layer=INTERFACE))
     assert domain.route(first) is None
     assert domain.bindings()[0]["state"] == "revoking"
