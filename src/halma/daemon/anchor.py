@@ -100,6 +100,7 @@ class AnchorService(Service):
             prefixes=tuple((prefix.address, prefix.length) for prefix in (*pools, *beside)),
             path_mtu=table.path_mtu,
             maximum_bindings=table.maximum_bindings,
+            home_agent="ha" in table.roles,
         )
         return table.plane, settings
 
