@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from halma.netio.batch import SendBatch
 from halma.wire.numbers import NextHeader
 
-ETH_P_IPV6 = 0x86DD
+ETH_P_ALL, ETH_P_IPV6 = 0x0003, 0x86DD
 SO_ATTACH_FILTER, SO_RCVBUFFORCE = 26, 33
 RECEIVE_BUFFER = 1 << 24
 LONGEST = 4096
@@ -29,6 +29,8 @@ BURST = 64
 
 _LD_WORD, _LD_BYTE = 0x20, 0x30
 _JUMP_EQUAL, _RETURN = 0x15, 0x06
+_PROTOCOL = 0xFFFFF000 + 0
+"""SKF_AD_OFF + SKF_AD_PROTOCOL: what the frame carries."""
 _PACKET_TYPE = 0xFFFFF000 + 4
 """SKF_AD_OFF + SKF_AD_PKTTYPE: whom the frame was for; 0 is us."""
 _NEXT_HEADER, _DESTINATION = 6, 24
@@ -39,6 +41,9 @@ def packet_filter(addresses: Sequence[bytes]) -> list[tuple[int, int, int, int]]
     """The classic BPF program: (code, jump when true, jump when false, operand) each. Takes a packet that was sent to this
     machine, begins with one of the two extension headers, and is for one of `addresses`."""
     steps: list[tuple[int, int, int, int]] = [
+        (_LD_WORD, 0, 0, _PROTOCOL),
+        (_JUMP_EQUAL, 1, 0, ETH_P_IPV6),
+        (_RETURN, 0, 0, 0),
         (_LD_BYTE, 0, 0, _PACKET_TYPE),
         (_JUMP_EQUAL, 1, 0, 0),
         (_RETURN, 0, 0, 0),
@@ -62,7 +67,8 @@ class SignallingSocket:
 
     def __init__(self, addresses: Iterable[bytes]) -> None:
         kind = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
-        self._packets = socket.socket(socket.AF_PACKET, kind, socket.htons(ETH_P_IPV6))
+        # A socket for all protocols is asked before a tc program is, one for IPv6 alone only after it.
+        self._packets = socket.socket(socket.AF_PACKET, kind, socket.htons(ETH_P_ALL))
         self._raw = socket.socket(socket.AF_INET6, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.IPPROTO_RAW)
         self._send = SendBatch()
         try:
