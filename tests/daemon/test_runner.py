@@ -166,7 +166,12 @@ def test_a_bug_in_the_engine_ends_with_its_event() -> None:
 
 def test_an_effect_that_nobody_carries_out_does_not_stop_the_others() -> None:
     done: list[str] = []
-    house = House(lambda event: [3.5, "do it"] if event == "go" else [], {str: lambda effect: done.append(effect) or ["done"]})
+
+    def carry_out(effect: str) -> list[str]:
+        done.append(effect)
+        return ["done"]
+
+    house = House(lambda event: [3.5, "do it"] if event == "go" else [], {str: carry_out})
 
     async def story() -> None:
         house.runner.post("go")

@@ -72,6 +72,10 @@ class Book:
         return self.owner(prefix) is not None
 
 
+class SilenceError(Exception):
+    """A Binding Update got no acknowledgement."""
+
+
 class Agent:
     """The anchor as a home agent, its data plane answering at once (`error` refuses)."""
 
@@ -130,27 +134,27 @@ class Agent:
         protection: Protection | None = None,
         stamp: float | None = 0.0,
         alternate: bytes | None = None,
-    ) -> BindingAcknowledgement | None:
-        """A Binding Update from the node; the acknowledgement, None when there is none. `stamp` is how many seconds the
+    ) -> BindingAcknowledgement:
+        """A Binding Update from the node and its acknowledgement; `SilenceError` when there is none. `stamp` is how many seconds the
         node's clock is ahead, None sends no timestamp."""
         added: list[Option] = [MobileNodeIdentifier(1, NODE)]
         if stamp is not None:
             added.append(MobilityMessageReplayProtection(to_ntp(self.now.wall + stamp)))
         if alternate is not None:
             added.append(AlternateCareOfAddress(alternate))
-        message = BindingUpdate(sequence, flags, lifetime, (*added, *options))
+        request = BindingUpdate(sequence, flags, lifetime, (*added, *options))
         at_home = care_of == home
         event = MessageReceived(
             care_of,
             AGENT,
-            message,
+            request,
             b"" if at_home else home,
             protection if protection is not None else Protection(Assurance.VALID, KEY),
         )
         self.time += 0.001
         answers = [e for e in self.give(event) if isinstance(e, Send) and isinstance(e.message, BindingAcknowledgement)]
         if not answers:
-            return None
+            raise SilenceError
         (answer,) = answers
         assert answer.destination == care_of
         assert answer.home_address == (b"" if at_home else home)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from halma.engine.api import Answer, Bind, Unbind
@@ -63,7 +65,7 @@ from tests.engine.gateway_world import (
 ROUTER = bytes.fromhex("fe8000000000000002005efffe005213")
 
 
-def shown(world: World, what: str) -> list[dict[str, object]]:
+def shown(world: World, what: str) -> list[dict[str, Any]]:
     """The rows of one kind in a snapshot."""
     rows = world.gateway.snapshot(world.now)[what]
     assert isinstance(rows, list)
@@ -154,7 +156,9 @@ def test_the_memory_of_unknown_nodes_is_bounded() -> None:
     for number in range(100):
         world.hear(b"\x02\x99" + number.to_bytes(4, "big"))
     (link,) = shown(world, "links")
-    assert len(link["unknown"]) == 16
+    unknown = link["unknown"]
+    assert isinstance(unknown, list)
+    assert len(unknown) == 16
     world.handle(LinkDown(AP0))
     (link,) = shown(world, "links")
     assert link["unknown"] == []

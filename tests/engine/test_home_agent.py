@@ -38,6 +38,7 @@ from tests.engine.home import (
     ROUTER,
     Agent,
     Book,
+    SilenceError,
 )
 
 ADDRESS = (BindingKind.HOME_ADDRESS, HOME, 128)
@@ -133,8 +134,10 @@ def test_an_old_timestamp_is_told_with_our_time() -> None:
 @pytest.mark.rfc("4285#5.1.1-4", "4285#5.1.1-5", "4285#5.3-1")
 def test_what_nobody_vouches_for_changes_nothing() -> None:
     agent = Agent()
-    assert agent.update(1, protection=Protection(Assurance.NONE)) is None
-    assert agent.update(2, protection=Protection(Assurance.UNKNOWN)) is None
+    with pytest.raises(SilenceError):
+        agent.update(1, protection=Protection(Assurance.NONE))
+    with pytest.raises(SilenceError):
+        agent.update(2, protection=Protection(Assurance.UNKNOWN))
     assert status(agent.update(3, protection=Protection(Assurance.FAILED, KEY))) == Status.MIPV6_AUTH_FAIL
     assert status(agent.update(4, stamp=None)) == Status.MIPV6_MESG_ID_REQD
     assert agent.bound == {}
@@ -212,7 +215,8 @@ def test_the_kind_of_a_registration_cannot_change() -> None:
 
 
 def test_a_correspondent_registration_is_not_answered() -> None:
-    assert Agent().update(1, flags=int(BindingUpdateFlag.ACKNOWLEDGE)) is None
+    with pytest.raises(SilenceError):
+        Agent().update(1, flags=int(BindingUpdateFlag.ACKNOWLEDGE))
 
 
 # ---- mobile routers ----
@@ -268,7 +272,8 @@ def test_on_a_shared_link_the_address_is_defended_until_it_is_home() -> None:
 @pytest.mark.parametrize("duplicate", [False, True])
 def test_a_home_agent_that_waits_for_detection(duplicate: bool) -> None:
     agent = Agent(wait_for_detection=True)
-    assert agent.update(1, home=ON_LINK, protection=LINK_KEY) is None
+    with pytest.raises(SilenceError):
+        agent.update(1, home=ON_LINK, protection=LINK_KEY)
     (wanted,) = of_kind(agent.effects, DetectDuplicate)
     assert agent.bound == {}
     (sent,) = of_kind(agent.give(DetectionDone(wanted.op, duplicate)), Send)

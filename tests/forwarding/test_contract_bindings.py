@@ -8,6 +8,7 @@ import errno
 import pytest
 
 from halma.engine.api import Bind, Tunnel, Unbind
+from halma.forwarding.plane import Change
 from tests.forwarding.plane_network import (
     ANCHOR,
     FIRST,
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.root
 
 def test_what_no_plane_can_do_is_refused(planes: Planes) -> None:
     plane = planes.anchor()
-    changes = [
+    changes: list[Change] = [
         Bind(1, address(ROAMER), 128, TO_FAR),
         Bind(2, address("2001:db8:100::"), 56, TO_FAR),
         Bind(3, address(ROAMER), 64, TO_FAR),
@@ -44,7 +45,7 @@ def test_the_numbers_of_unused_tunnels_are_used_again(planes: Planes) -> None:
     plane = planes.anchor(maximum_bindings=4)
     for number in range(1, 20):
         bind(plane, ROAMER, Tunnel(address(ANCHOR), address(f"2001:db8:3::{number:x}")))
-        assert len(plane.tunnels()) == 1  # type: ignore[attr-defined]
+        assert len(plane.tunnels()) == 1
 
 
 @pytest.mark.rfc("5213#5.6.1-6", "5213#5.6.1-3")
@@ -62,9 +63,9 @@ def test_the_last_change_of_a_batch_holds_and_unused_tunnels_go(planes: Planes) 
     )
     assert answers == [0] * 6
     assert sorted(plane.bindings(), key=str) == sorted([(prefix(FIRST), 64, TO_GATEWAY), (prefix(SECOND), 64, None)], key=str)
-    assert plane.tunnels() == {TO_GATEWAY: 1}  # type: ignore[attr-defined]
+    assert plane.tunnels() == {TO_GATEWAY: 1}
     plane.apply([Unbind(7, prefix(FIRST), 64)])
-    assert plane.tunnels() == {}  # type: ignore[attr-defined]
+    assert plane.tunnels() == {}
 
 
 def test_a_full_table_refuses_new_prefixes_and_still_moves_old_ones(planes: Planes) -> None:
@@ -75,4 +76,4 @@ def test_a_full_table_refuses_new_prefixes_and_still_moves_old_ones(planes: Plan
     assert all(answers[4:])
     assert len(list(plane.bindings())) == 4
     assert plane.apply([Bind(9, hosts[0], 64, TO_GATEWAY)]) == [0]
-    assert plane.tunnels() == {TO_FAR: 3, TO_GATEWAY: 1}  # type: ignore[attr-defined]
+    assert plane.tunnels() == {TO_FAR: 3, TO_GATEWAY: 1}

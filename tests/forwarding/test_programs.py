@@ -155,7 +155,7 @@ def test_frames_cut_anywhere_are_never_forwarded(maps: Collection, name: str, le
     assert "decapsulated" not in counters(maps) or length >= len(whole)
 
 
-CASES = {
+CASES: dict[str, tuple[Ip | bytes, int, dict[str, int]]] = {
     "unbound": (udp(OTHER, "2001:db8:100:9::1"), CONTINUE, {}),
     "not IPv6": (b"\x45" + bytes(60), CONTINUE, {}),
     "hop limit": (udp(OTHER, NODE, hop_limit=1), CONTINUE, {"passed_hop_limit": 1}),

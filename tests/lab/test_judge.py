@@ -13,6 +13,7 @@ import pytest
 
 from halma.lab import judge, judge_traffic
 from halma.lab.evidence import Evidence
+from halma.lab.forge import header
 from halma.lab.moves import handovers, losses, windows
 from halma.lab.scenarios import domain
 from halma.lab.topology import Zone
@@ -36,7 +37,6 @@ from tests.lab.world import (
     World,
     answer,
     gateway,
-    header,
     mobility,
     probe,
     update,

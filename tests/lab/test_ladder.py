@@ -11,6 +11,7 @@ import pytest
 from halma.lab import judge, ladder_picture, ladder_text, report, topology_picture, traffic_picture
 from halma.lab.ladder import Arrow, Box, Ladder, ladders
 from halma.lab.moves import handovers
+from halma.lab.picture import RED
 from halma.lab.scenarios import play
 from halma.lab.verdict import Check, Verdict
 from halma.lab.words import short_name
@@ -99,9 +100,9 @@ def test_pictures_are_well_formed_and_alone(world: World) -> None:
 
 
 def test_a_lost_packet_is_red_in_the_picture(world: World) -> None:
-    whole = traffic_picture.draw(world.evidence()).count(traffic_picture.RED)
+    whole = traffic_picture.draw(world.evidence()).count(RED)
     world.without("access-h1", 1, 100)
-    assert traffic_picture.draw(world.evidence()).count(traffic_picture.RED) == whole + 1
+    assert traffic_picture.draw(world.evidence()).count(RED) == whole + 1
 
 
 def test_the_report_holds_everything(world: World) -> None:

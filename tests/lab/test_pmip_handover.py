@@ -58,13 +58,13 @@ def fields(evidence: Evidence, point: str, *names: str) -> list[list[list[str]]]
 @pytest.mark.needs("tshark")
 def test_tshark_sees_the_same_messages(played: tuple[Verdict, Evidence]) -> None:
     _, evidence = played
-    by_tshark = Counter()
+    by_tshark: Counter[tuple[str | int, ...]] = Counter()
     names = ("mip6.mhtype", "mip6.bu.seqnr", "mip6.bu.lifetime", "mip6.ba.seqnr", "mip6.ba.status", "mip6.ba.lifetime")
     for kind, *rest in fields(evidence, "core-lma", "ipv6.src", *names):
         values = [one[0] if one else "" for one in rest]
         if values[0] in {"5", "6"}:
             by_tshark[kind[0], *(int(one) for one in values if one)] += 1
-    by_us = Counter()
+    by_us: Counter[tuple[str | int, ...]] = Counter()
     for signal in evidence.signals:
         source = str(domain.ANCHOR_ADDRESS) if signal.source == "lma" else str(evidence.topology.address(signal.source))
         message = signal.message
@@ -79,11 +79,11 @@ def test_tshark_sees_the_same_messages(played: tuple[Verdict, Evidence]) -> None
 @pytest.mark.needs("tshark")
 def test_tshark_sees_the_same_tunnels(played: tuple[Verdict, Evidence]) -> None:
     _, evidence = played
-    by_tshark = Counter()
+    by_tshark: Counter[tuple[str, str, int]] = Counter()
     for sources, destinations, ports in fields(evidence, "core-lma", "ipv6.src", "ipv6.dst", "udp.dstport"):
         if ports and len(sources) == 2:
             by_tshark[sources[0], destinations[0], int(ports[0]) - 20000] += 1
-    by_us = Counter()
+    by_us: Counter[tuple[str, str, int]] = Counter()
     for sighting in evidence.at("core-lma"):
         if sighting.probe is not None and not sighting.bare:
             ends = [str(IPv6Address(address)) for address in (sighting.outer.source, sighting.outer.destination)]

@@ -15,7 +15,7 @@ import pytest
 
 from halma.lab import judge, judge_traffic
 from halma.lab.capture import Captures
-from halma.lab.daemons import Daemon, to_toml
+from halma.lab.daemons import Daemon, Table, to_toml
 from halma.lab.evidence import Evidence
 from halma.lab.moves import handovers
 from halma.lab.network import RUN, Network, alive, labs, namespaces, processes_in, remove_remains
@@ -201,7 +201,7 @@ def test_processes_of_a_killed_lab_die_with_it() -> None:
 
 
 def test_toml() -> None:
-    tables = {
+    tables: Table = {
         "anchor": {"addresses": ["2001:db8::1"], "path_mtu": 1500, "name": 'a "quoted" \\ ä', "heartbeat": {"enabled": False}},
         "peer": [{"address": "::1"}, {"address": "::2", "nodes": ["*"]}],
     }

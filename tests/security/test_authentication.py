@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from dataclasses import replace
 
@@ -40,8 +39,8 @@ def protected(update: BindingUpdate = UPDATE, algorithm: Algorithm = "hmac-sha1"
 
 
 @pytest.mark.rfc("4285#5.1-4")
-@pytest.mark.parametrize(("algorithm", "function"), [("hmac-sha1", hashlib.sha1), ("hmac-sha256", hashlib.sha256)])
-def test_the_authenticator_is_the_one_of_the_rfc(algorithm: Algorithm, function: object) -> None:
+@pytest.mark.parametrize(("algorithm", "function"), [("hmac-sha1", "sha1"), ("hmac-sha256", "sha256")])
+def test_the_authenticator_is_the_one_of_the_rfc(algorithm: Algorithm, function: str) -> None:
     data = protected(algorithm=algorithm)
     message = decode(data, HOME, AGENT)
     assert isinstance(message, BindingUpdate)
@@ -50,7 +49,7 @@ def test_the_authenticator_is_the_one_of_the_rfc(algorithm: Algorithm, function:
     assert (option.subtype, option.spi) == (1, 256)
     begin = data.index(option.authentication_data)
     covered = CARE_OF + HOME + data[:4] + b"\0\0" + data[6:begin]
-    assert option.authentication_data == hmac.new(SECRET, covered, function).digest()[:12]  # type: ignore[arg-type]
+    assert option.authentication_data == hmac.new(SECRET, covered, function).digest()[:12]
 
 
 def judge(data: bytes, care_of: bytes = CARE_OF, home: bytes = HOME, by: AuthenticationGuardian | None = None) -> object:

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum
+from typing import TypeVar
 
 from halma.engine.api import Tunnel
 from halma.engine.gateway_api import NodeProfile
 from halma.value import value
 from halma.wire.options import HomeNetworkPrefix
 
+Name = TypeVar("Name", bytes, tuple[bytes, int])
+"""What an index finds entries by."""
 LINK_LAYER_IDENTIFIER_UNKNOWN = bytes(2)
 """Section 6.1: two octets of zero stand for a link-layer identifier that is not available."""
 REMEMBERED_TRANSMISSIONS = 8
@@ -196,7 +199,7 @@ class BindingUpdateList:
         return list(self._by_sequence.get((anchor, sequence), {}).values())
 
 
-def _drop(index: dict[object, dict[bytes, BindingUpdateListEntry]], name: object, key: bytes) -> None:
+def _drop(index: dict[Name, dict[bytes, BindingUpdateListEntry]], name: Name, key: bytes) -> None:
     members = index[name]
     del members[key]
     if not members:
