@@ -135,8 +135,8 @@ class Agent:
         stamp: float | None = 0.0,
         alternate: bytes | None = None,
     ) -> BindingAcknowledgement:
-        """A Binding Update from the node and its acknowledgement; `SilenceError` when there is none. `stamp` is how many seconds the
-        node's clock is ahead, None sends no timestamp."""
+        """A Binding Update from the node and its acknowledgement; `SilenceError` when there is none. `stamp` is how many
+        seconds the node's clock is ahead, None sends no timestamp."""
         added: list[Option] = [MobileNodeIdentifier(1, NODE)]
         if stamp is not None:
             added.append(MobilityMessageReplayProtection(to_ntp(self.now.wall + stamp)))

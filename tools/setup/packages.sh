@@ -34,7 +34,6 @@ wanted libbpf-dev "the data plane in BPF" header bpf/bpf_helpers.h
 wanted linux-libc-dev "the data plane in BPF" header asm/types.h
 wanted iproute2 "the lab" program ip
 wanted nftables "the lab" program nft
-wanted ethtool "the lab" program ethtool
 wanted iputils-ping "the lab" program ping
 wanted tshark "the tests that let Wireshark judge our messages" program tshark
 wanted busybox-static "the tests on a stock kernel" program busybox
