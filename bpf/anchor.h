@@ -95,15 +95,15 @@ INLINE int anchor_out_of_tunnel(struct __sk_buff *skb, const struct inside *insi
 	return 1;
 }
 
-// A Binding Update behind a Home Address option (RFC 6275 section 6.3) has been heard on a packet socket: the stack would answer
-// Parameter Problem, or take part itself where it knows Mobile IPv6.
+// A Binding Update or Mobile Prefix Solicitation behind a Home Address option (RFC 6275 section 6.3) has been heard on a packet
+// socket: the stack would answer Parameter Problem, or take part itself where it knows Mobile IPv6.
 INLINE int is_heard_ahead_of_the_stack(struct __sk_buff *skb, const struct ip6 *ip, const struct configuration *settings)
 {
 	u8 next_header = 0;
 	if (!(settings->flags & HOME_AGENT) || ip->next_header != NEXT_HEADER_DESTINATION_OPTIONS || !is_ours(&ip->destination))
 		return 0;
 	bpf_skb_load_bytes(skb, ETHERNET_SIZE + IP6_SIZE, &next_header, 1);
-	return next_header == NEXT_HEADER_MOBILITY;
+	return next_header == NEXT_HEADER_MOBILITY || next_header == NEXT_HEADER_ICMPV6;
 }
 
 // A frame that comes in on a port that faces the network.

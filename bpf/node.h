@@ -23,8 +23,9 @@ INLINE int node_network_frame(struct __sk_buff *skb)
 	if (ip->next_header == NEXT_HEADER_ROUTING) {
 		u8 routing[3] = {}; // next header, length, type
 		bpf_skb_load_bytes(skb, ETHERNET_SIZE + IP6_SIZE, routing, 3);
-		// A Binding Acknowledgement behind a type 2 routing header has been heard on a packet socket.
-		return routing[0] == NEXT_HEADER_MOBILITY && routing[2] == ROUTING_TYPE_2 ? DROP : CONTINUE;
+		// What a home agent says behind a type 2 routing header has been heard on a packet socket.
+		int said = routing[0] == NEXT_HEADER_MOBILITY || routing[0] == NEXT_HEADER_ICMPV6;
+		return said && routing[2] == ROUTING_TYPE_2 ? DROP : CONTINUE;
 	}
 	struct inside inside = {};
 	if (skb_look_inside(skb, ip, &inside) <= 0)

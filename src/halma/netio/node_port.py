@@ -41,7 +41,7 @@ from halma.wire.nd import (
 )
 from halma.wire.numbers import NeighborAdvertisementFlag, NextHeader
 
-ETH_P_IPV6 = 0x86DD
+ETH_P_ALL, ETH_P_IPV6 = 0x0003, 0x86DD
 SOL_PACKET, PACKET_ADD_MEMBERSHIP, PACKET_IGNORE_OUTGOING, PACKET_MR_ALLMULTI = 263, 1, 23, 2
 SO_ATTACH_FILTER = 26
 ETHERNET, IPV6 = 14, 40
@@ -92,7 +92,8 @@ class NodePort:
             # groups of addresses that are being asked about, before the kernel has them
             membership = struct.pack("=iHH8x", interface, PACKET_MR_ALLMULTI, 0)
             self._socket.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, membership)
-            self._socket.bind((name, ETH_P_IPV6))
+            # A socket for all protocols is asked before a tc program is, one for IPv6 alone only after it.
+            self._socket.bind((name, ETH_P_ALL))
         except OSError:
             self._socket.close()
             raise
