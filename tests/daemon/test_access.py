@@ -21,7 +21,7 @@ from halma.engine.gateway_api import (
     NodeHeard,
     PrepareLink,
     ProbeNode,
-    SetLinkLocalAddress,
+    SetLinkLocalAddresses,
     SolicitNodes,
     TearDownLink,
 )
@@ -121,7 +121,7 @@ def test_a_link_is_prepared_before_it_is_up_and_its_node_is_heard(pair: Pair) ->
             pair.say(b"data")
             await daemon.wait_for(NodeHeard(pair.index, NODE, NODE_ADDRESS))
             assert daemon.access.counters()["frames_heard"] == 2
-            daemon.do(SetLinkLocalAddress(pair.index, OTHER_ADDRESS))
+            daemon.do(SetLinkLocalAddresses(pair.index, (OTHER_ADDRESS,)))
             assert "fe80::beef" in run_ip("-n", pair.gateway, "-6", "address", "show", "dev", "ap0")
         assert "00:00:5e:00:52:13" not in run_ip("-n", pair.gateway, "link", "show", "dev", "ap0")
 
@@ -151,7 +151,7 @@ def test_a_link_loses_its_carrier_has_another_mtu_is_renamed_and_goes(pair: Pair
                 ProbeNode(pair.index, NODE, GATEWAY_ADDRESS, NODE_ADDRESS),
                 AdmitNode(pair.index, NODE),
                 TearDownLink(pair.index, NODE),
-                SetLinkLocalAddress(pair.index, OTHER_ADDRESS),
+                SetLinkLocalAddresses(pair.index, (OTHER_ADDRESS,)),
                 PrepareLink(pair.index, GATEWAY_LINK_LAYER, GATEWAY_ADDRESS),
             ):
                 assert daemon.do(effect) == []  # it comes too late, and nothing happens

@@ -171,7 +171,7 @@ class World:
     # ---- looking ----
 
     def session(self, node: bytes = HOST) -> dict[str, object]:
-        """What the gateway shows of a node's interface; empty when there is nothing."""
+        """What the gateway shows (first) of a node's interface; empty when there is nothing."""
         for row in self.gateway.describe_sessions(self.now):
             if row["link_layer_address"] == node:
                 return row

@@ -14,7 +14,7 @@ from halma.engine.gateway_api import (
     LinkDown,
     NodeProfile,
     RetryRequested,
-    SetLinkLocalAddress,
+    SetLinkLocalAddresses,
     TearDownLink,
 )
 from halma.wire import decode, encode
@@ -772,7 +772,7 @@ GIVEN = bytes.fromhex("fe80000000000000000000000000aaaa")
 def test_the_link_local_address_that_the_anchor_gives_is_used() -> None:
     world = World(link_local_address=ASK, presence_interval=0)
     done = world.handle(answer(world.attach(), PREFIX, instead={LinkLocalAddress: LinkLocalAddress(GIVEN)}))
-    assert of(done, SetLinkLocalAddress) == [SetLinkLocalAddress(AP0, GIVEN)]
+    assert of(done, SetLinkLocalAddresses) == [SetLinkLocalAddresses(AP0, (GIVEN,))]
     assert [sent.source for sent in advertisements(done)] == [GIVEN]
     refresh = update(world.advance(2400) + world.hear())
     assert option(refresh, LinkLocalAddress).address == GIVEN
@@ -783,24 +783,25 @@ def test_a_link_local_address_that_the_node_has_is_not_used_and_the_anchor_is_to
     world = World(link_local_address=ASK)
     sent = world.attach(HOST, GIVEN)
     done = world.handle(answer(sent, PREFIX, instead={LinkLocalAddress: LinkLocalAddress(GIVEN)}))
-    (used,) = of(done, SetLinkLocalAddress)
-    assert used.address not in (GIVEN, ASK)
+    (used,) = of(done, SetLinkLocalAddresses)
+    (address,) = used.addresses
+    assert address not in (GIVEN, ASK)
     told = update(done)
-    assert option(told, LinkLocalAddress).address == used.address
+    assert option(told, LinkLocalAddress).address == address
     assert indicator(told) == HandoffIndicatorValue.NOT_CHANGED
-    assert all(sent.source == used.address for sent in advertisements(done))
+    assert all(sent.source == address for sent in advertisements(done))
 
 
 def test_an_anchor_that_gives_no_link_local_address_leaves_the_choice_to_us() -> None:
     world = World(link_local_address=ASK)
     ours = bytes.fromhex("fe8000000000000002005efffe005213")
     done = world.handle(answer(world.attach(), PREFIX, instead={LinkLocalAddress: None}))
-    assert of(done, SetLinkLocalAddress) == [SetLinkLocalAddress(AP0, ours)]
+    assert of(done, SetLinkLocalAddresses) == [SetLinkLocalAddresses(AP0, (ours,))]
     world.handle(LinkDown(AP0))
     world.advance(2)
     done = world.link_up() + world.hear(HOST, ours)
     done = world.handle(answer(update(done), PREFIX, instead={LinkLocalAddress: None}))
-    assert of(done, SetLinkLocalAddress)[0].address not in (ours, ASK)
+    assert of(done, SetLinkLocalAddresses)[0].addresses[0] not in (ours, ASK)
 
 
 def test_without_an_address_of_its_own_the_gateway_advertises_nothing() -> None:

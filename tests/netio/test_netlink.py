@@ -227,11 +227,14 @@ def test_the_anchor_may_give_another_link_local_address(pair: Pair, control: Lin
     with inside(pair.gateway):
         interface.prepare(GATEWAY_LINK_LAYER, UNSPECIFIED)
     assert control.link_local_addresses(pair.index) == []
-    interface.set_address(OTHER_ADDRESS)
-    interface.set_address(GATEWAY_ADDRESS)
+    interface.set_addresses((OTHER_ADDRESS,))
+    interface.set_addresses((GATEWAY_ADDRESS, OTHER_ADDRESS))
+    assert interface.address == GATEWAY_ADDRESS
+    assert len(control.link_local_addresses(pair.index)) == 2
+    interface.set_addresses((GATEWAY_ADDRESS,))
     assert control.link_local_addresses(pair.index) == [(GATEWAY_ADDRESS, 64)]
     control.delete_address(pair.index, GATEWAY_ADDRESS, 64)  # as the kernel does when the interface is set down
-    interface.renew_address()
+    interface.renew_addresses()
     assert control.link_local_addresses(pair.index) == [(GATEWAY_ADDRESS, 64)]
 
 

@@ -28,7 +28,7 @@ from halma.engine.gateway_api import (
     LinkVanished,
     PrepareLink,
     ProbeNode,
-    SetLinkLocalAddress,
+    SetLinkLocalAddresses,
     SolicitNodes,
     TearDownLink,
 )
@@ -109,7 +109,7 @@ class AccessInterfaces:
         """Who carries out which effect."""
         return {
             PrepareLink: self._prepare,
-            SetLinkLocalAddress: self._set_link_local_address,
+            SetLinkLocalAddresses: self._set_link_local_addresses,
             SolicitNodes: self._solicit,
             AdvertiseRouter: self._advertise,
             ProbeNode: self._probe,
@@ -144,7 +144,7 @@ class AccessInterfaces:
         before, interface.state = interface.state, state
         if state.up and not before.up:
             with contextlib.suppress(OSError):
-                interface.renew_address()
+                interface.renew_addresses()
         if state.carrier and (not before.carrier or state.mtu != before.mtu):
             return [LinkUp(state.interface, state.mtu)]
         if before.carrier and not state.carrier:
@@ -194,13 +194,13 @@ class AccessInterfaces:
     def _tell(self, changes: list[LinkState | LinkGone]) -> None:
         self._post(*self._events(changes))
 
-    def _set_link_local_address(self, effect: SetLinkLocalAddress) -> list[GatewayEvent]:
+    def _set_link_local_addresses(self, effect: SetLinkLocalAddresses) -> list[GatewayEvent]:
         interface = self._interfaces.get(effect.interface)
         if interface is not None:
             try:
-                interface.set_address(effect.address)
+                interface.set_addresses(effect.addresses)
             except OSError as error:
-                text = "cannot give {} its link-local address: {}"
+                text = "cannot give {} its link-local addresses: {}"
                 self._report(Report(Severity.ERROR, "interface", text, b"", (interface.state.name, error)))
         return []
 

@@ -155,6 +155,8 @@ class BindingKind(IntEnum):
     """A mobile network prefix, /64 or shorter (RFC 3963)."""
     PROXY = 2
     """A home network prefix of Proxy Mobile IPv6: a /64."""
+    LOCAL = 3
+    """A prefix of a gateway's own access link, which has nothing to do with a tunnel (RFC 5213 section 6.14): a /64."""
 
 
 @value
@@ -165,7 +167,9 @@ class Bind:
     tunnel (RFC 5213 section 5.6.2). At a gateway (`access` an interface index): packets *from* the prefix that came in on
     that interface go into the tunnel, and packets *to* it are taken only out of that tunnel and leave on that interface
     (section 6.10.5). `tunnel` None drops the packets of the prefix silently (section 5.3.5: the wait before deletion).
-    `local_routing` (gateway) lets packets from the prefix to another prefix of this gateway go there directly (6.10.3).
+    `local_routing` (gateway) lets packets between this prefix and another of this gateway that has it go directly (6.10.3).
+    The kind `LOCAL` (gateway, `tunnel` None): packets from the prefix that came in on that interface, and packets to it, meet
+    ordinary routing, and none is taken out of a tunnel.
     """
 
     op: int

@@ -3,7 +3,8 @@
 home link. RFC 5213 section 6, RFC 5846 section 9, RFC 5847, RFC 6543.
 
 This file takes the events apart and decides what attachment and detachment mean. Beside it: `gateway_link` (links, presence),
-`gateway_registration` (Proxy Binding Updates), `gateway_advertisement` (Router Advertisements), `gateway_revocation`.
+`gateway_registration` (Proxy Binding Updates), `gateway_advertisement` (Router Advertisements), `gateway_revocation`, and
+`gateway_local` (nodes that manage their own mobility).
 
 Always holds: only a node whose profile says so gets mobility service (section 6.14); every node that is heard on an access
 link is attached, denied or unknown, and a snapshot says which and why.
@@ -54,11 +55,13 @@ from halma.engine.gateway_api import (
     TearDownLink,
 )
 from halma.engine.gateway_context import GatewayContext, Timer
-from halma.engine.gateway_link import LINK_LOCAL, QUICK_PROBE, AccessLink, AccessLinks, Attachment, Denial
+from halma.engine.gateway_link import QUICK_PROBE, AccessLink, AccessLinks, Attachment
+from halma.engine.gateway_local import NOT_ENTITLED, LocalAccess
 from halma.engine.gateway_registration import Registrations
 from halma.engine.gateway_revocation import GatewayRevocations
-from halma.engine.gateway_snapshot import describe_link, describe_session
+from halma.engine.gateway_snapshot import describe_link, describe_local, describe_session
 from halma.engine.heartbeat import Heartbeat, Outcome, PeerChange
+from halma.engine.link_local import LINK_LOCAL
 from halma.wire.errors import DecodeReason
 from halma.wire.messages import (
     BindingAcknowledgement,
@@ -70,7 +73,6 @@ from halma.wire.messages import (
 from halma.wire.messages import Heartbeat as HeartbeatMessage
 from halma.wire.numbers import BindingErrorStatus, HandoffIndicatorValue
 
-NOT_ENTITLED = Denial("not_entitled", "profile")
 ANONYMOUS = b"interface "
 """Begins the key of an attachment that was made without a link-layer address."""
 CLOCK_STEP = 0.05
@@ -93,6 +95,8 @@ class Gateway:
         self._advertisements = Advertisements(self._context, self._links)
         self._registrations = Registrations(self._context, self._links, self)
         self._advertisements.list = self._registrations.list
+        self._local = LocalAccess(self._context, self._links, self._advertisements)
+        self._advertisements.local_terms = self._local.terms
         self._revocations = GatewayRevocations(self._context, self._links, self._registrations)
         self._heartbeat = Heartbeat(settings.heartbeat, settings.restart_counter)
         self._watched: set[bytes] = set()
@@ -113,7 +117,8 @@ class Gateway:
         elif isinstance(event, NodeHeard | RouterSolicitationReceived):
             self._heard(event)
         elif isinstance(event, ForwardingDone):
-            self._registrations.forwarding_done(event)
+            if not self._local.forwarding_done(event):
+                self._registrations.forwarding_done(event)
         elif isinstance(event, MalformedReceived):
             self._malformed(event)
         elif isinstance(event, LinkAppeared):
@@ -133,7 +138,8 @@ class Gateway:
         elif isinstance(event, PathMtuChanged):
             self._advertisements.path_mtu_changed(event.anchor, event.mtu)
         elif isinstance(event, RetryRequested):
-            self._answer(event.op, {"retried": self._registrations.retry(event.identifier)})
+            retried = self._registrations.retry(event.identifier) + self._local.retry(event.identifier)
+            self._answer(event.op, {"retried": retried})
         elif isinstance(event, ClockSynchronized):
             self._registrations.clock_synchronized()
         elif isinstance(event, AnchorRevocationRequested):
@@ -190,9 +196,12 @@ class Gateway:
         entries = self._registrations.list
         for attachment in self._links:
             link = self._links.link(attachment.interface)
-            yield describe_session(attachment, entries.get(attachment.key), link, now)
+            if attachment.local:
+                yield describe_local(attachment, self._local.prefix(attachment), link, now)
+            else:
+                yield describe_session(attachment, entries.get(attachment.key), link, now)
         for entry in entries:
-            if self._links.attachment(entry.key) is None:
+            if self._registrations.attachment(entry) is None:
                 yield describe_session(None, entry, self._links.link(entry.interface), now)
 
     def describe_peers(self) -> Iterator[dict[str, object]]:
@@ -217,7 +226,7 @@ class Gateway:
         if entry.anchor not in self._without_heartbeat:
             self._watched.add(entry.anchor)
             self._heartbeat.watch(self._settings.address, entry.anchor, self._context.now)
-        self._advertisements.begin(entry, attachment)
+        self._advertisements.begin(attachment)
 
     def end(self, attachment: Attachment) -> None:
         """A node's packets do not flow any more."""
@@ -230,10 +239,8 @@ class Gateway:
         if not link.up:
             self._links.come_up(link)
             return
-        for key in link.attachments:
-            entry = self._registrations.list.get(key)
-            if entry is not None:
-                self._advertisements.refresh(entry)
+        for attachment in link.attachments.values():
+            self._advertisements.refresh(attachment)
 
     def _link_down(self, event: LinkDown | LinkVanished) -> None:
         link = self._links.link(event.interface)
@@ -304,12 +311,14 @@ class Gateway:
         return attachment
 
     def _serve(self, attachment: Attachment) -> None:
-        """Section 6.14: which service the node gets. A node that manages its own mobility gets none of ours."""
+        """Section 6.14: which service the node gets. One that manages its own mobility gets a plain access router."""
         if attachment.profile.proxy_mobility:
+            link = self._links.link(attachment.interface)
+            assert link is not None
+            self._links.readdress(link)
             self._registrations.register(attachment)
         else:
-            attachment.denial = NOT_ENTITLED
-            self._context.count("not_entitled")
+            self._local.serve(attachment)
 
     def _contested(self, attachment: Attachment, link: AccessLink) -> None:
         """The node was heard on another link than its own: it has moved, unless it answers where it was."""
@@ -334,9 +343,11 @@ class Gateway:
         if link is None or not link.up or self._links.attachment(attachment.key) is not attachment:
             return
         self._context.count("moved")
+        left, local = attachment.interface, attachment.local
         self._links.move(attachment, interface)
+        self._local.leave(attachment, left)
         entry = self._registrations.list.get(attachment.key)
-        if entry is None:
+        if entry is None or local:
             self._serve(attachment)
         else:
             self._links.set_address(link, entry.link_local_address)
@@ -368,7 +379,7 @@ class Gateway:
             if attachment.interface != event.interface:
                 self._move(attachment, event.interface)
             elif attachment.denial is not None and attachment.denial is not NOT_ENTITLED:
-                self._registrations.register(attachment)
+                self._serve(attachment)
             self._links.heard(attachment, b"")
         return {"error": "too many nodes are attached"} if attachment is None else {"node": _text(profile.identifier)}
 
@@ -387,7 +398,8 @@ class Gateway:
         self._context.report(Severity.INFO, "detached", text, attachment.profile.identifier)
         self._links.detach(attachment)
         self._context.disarm(Timer.RENEW, attachment.key)
-        entry = self._registrations.list.get(attachment.key)
+        entry = None if attachment.local else self._registrations.list.get(attachment.key)
+        self._local.leave(attachment, attachment.interface)
         if entry is not None:
             self._registrations.deregister(entry)
         elif attachment.link_layer_address:

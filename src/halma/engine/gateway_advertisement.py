@@ -1,20 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The home link that a gateway emulates: Router Advertisements to one node alone, with its prefixes. RFC 5213 sections 6.7,
-6.9.2, 6.9.3, 6.9.5 and 6.12, RFC 4861 section 6.2, RFC 6543.
+"""Router Advertisements to one node alone, with its prefixes: the home link that a gateway emulates, or for a node that manages
+its own mobility the plain link. RFC 5213 sections 6.7, 6.9.2, 6.9.3, 6.9.5, 6.12 and 6.14, RFC 4861 section 6.2, RFC 6543.
 
-Always holds: a prefix is advertised only while it is bound; its lifetime, and the router's, end when the binding does; every
-advertisement goes to one node's link-layer address.
+Always holds: a prefix is advertised only while it is bound; the lifetime of a home network prefix, and there the router's, end
+when the binding does; every advertisement goes to one node's link-layer address.
 """
 
 from __future__ import annotations
 
-from halma.engine.binding_update_list import BindingUpdateList, BindingUpdateListEntry, EntryState
+from collections.abc import Callable
+
+from halma.engine.binding_update_list import BindingUpdateList, EntryState
 from halma.engine.gateway_api import ALL_NODES, TUNNEL_OVERHEAD, UNSPECIFIED, AdvertiseRouter, SetPathMtu
 from halma.engine.gateway_context import GatewayContext, Timer
 from halma.engine.gateway_link import AccessLinks, Attachment
+from halma.value import value
 from halma.wire.icmpv6 import MINIMUM_MTU
 from halma.wire.nd import MaximumTransmissionUnit, PrefixInformation, RouterAdvertisement, SourceLinkLayerAddress
 from halma.wire.numbers import PrefixInformationFlag
+from halma.wire.options import HomeNetworkPrefix
 from halma.wire.optionspace import Option
 
 HOP_LIMIT = 64
@@ -31,8 +35,21 @@ AUTOCONFIGURATION_LENGTH = 64
 """The prefix length that stateless address autoconfiguration works with (RFC 4862 section 5.5.3, RFC 4291)."""
 
 
+@value
+class Terms:
+    """What a node is told: its prefixes with their lifetimes, for how long the router is one, the MTU; and how many seconds
+    later it is told again."""
+
+    prefixes: tuple[HomeNetworkPrefix, ...]
+    valid_lifetime: int
+    preferred_lifetime: int
+    router_lifetime: int
+    mtu: int
+    interval: float
+
+
 class Advertisements:
-    """See the module. Implements `gateway_registration.Service`."""
+    """See the module."""
 
     def __init__(self, context: GatewayContext, links: AccessLinks) -> None:
         self._context = context
@@ -40,38 +57,36 @@ class Advertisements:
         self._path_mtu: dict[bytes, int] = {}
         self.list = BindingUpdateList()
         """The Binding Update List; the gateway puts the real one here."""
+        self.local_terms: Callable[[Attachment], Terms | None] = lambda _: None
+        """What a node that is served by ordinary routing is told; the gateway puts the real one here."""
         context.on(Timer.ADVERTISE, self._due)
 
-    def begin(self, entry: BindingUpdateListEntry, attachment: Attachment) -> None:
+    def begin(self, attachment: Attachment) -> None:
         """The node's packets flow, or flow for longer now: tell it its prefixes, and which it has lost (section 6.12)."""
         if not attachment.advertised:
             attachment.early_advertisements = EARLY_ADVERTISEMENTS
-        self._advertise(entry, attachment)
+        self.refresh(attachment)
 
     def end(self, attachment: Attachment) -> None:
         """The node's packets do not flow (any more): there is no router here, and its prefixes are void."""
         self._context.disarm(Timer.ADVERTISE, attachment.key)
-        link = self._links.link(attachment.interface)
-        assert link is not None
-        options: list[Option] = [SourceLinkLayerAddress(self._context.settings.link_layer_address)]
-        options += [_prefix(prefix.prefix, prefix.prefix_length, 0) for prefix in attachment.advertised]
-        attachment.advertised = ()
-        self._send(attachment, RouterAdvertisement(HOP_LIMIT, 0, 0, 0, 0, tuple(options)))
+        prefixes, attachment.advertised = attachment.advertised, ()
+        self._send(attachment, self._farewell(prefixes))
 
     def solicited(self, attachment: Attachment) -> None:
         """The node has sent a Router Solicitation (section 6.9.2)."""
-        entry = self.list.get(attachment.key)
-        registered = entry is not None and entry.state is EntryState.REGISTERED
-        silent = entry is None or entry.silence_told
-        if not registered and not silent:
+        terms = self._terms(attachment)
+        entry = None if attachment.local else self.list.get(attachment.key)
+        silent = attachment.denial is not None if entry is None else entry.silence_told
+        if terms is None and not silent:
             return  # the advertisement comes when the registration is complete
         moment = self._context.now.monotonic
         if attachment.advertised_at is not None and moment < attachment.advertised_at + SOLICITED_INTERVAL:
             self._context.count("router_solicitation_rate_limited")
-            if registered:
+            if terms is not None:
                 self._context.arm(Timer.ADVERTISE, attachment.key, attachment.advertised_at + SOLICITED_INTERVAL)
-        elif entry is not None and registered:
-            self._advertise(entry, attachment)
+        elif terms is not None:
+            self._advertise(attachment, terms)
         else:
             self.end(attachment)
 
@@ -82,13 +97,15 @@ class Advertisements:
         if entries:
             self._context.do(SetPathMtu(entries[0].tunnel, mtu))
         for entry in entries:
-            self.refresh(entry)
+            attachment = self._links.attachment(entry.key)
+            if attachment is not None and not attachment.local:
+                self.refresh(attachment)
 
-    def refresh(self, entry: BindingUpdateListEntry) -> None:
+    def refresh(self, attachment: Attachment) -> None:
         """Something that the node was told has changed."""
-        attachment = self._links.attachment(entry.key)
-        if entry.state is EntryState.REGISTERED and attachment is not None:
-            self._advertise(entry, attachment)
+        terms = self._terms(attachment)
+        if terms is not None:
+            self._advertise(attachment, terms)
 
     def mtu(self, anchor: bytes, link_mtu: int) -> int:
         """What the node's packets may measure: the tunnel MTU (RFC 2473 section 6.7), or the link's if that is lower."""
@@ -96,49 +113,70 @@ class Advertisements:
         return max(MINIMUM_MTU, min(path_mtu - TUNNEL_OVERHEAD, link_mtu))
 
     def _due(self, key: bytes) -> None:
-        entry, attachment = self.list.get(key), self._links.attachment(key)
+        attachment = self._links.attachment(key)
         assert attachment is not None
-        if entry is not None and entry.state is EntryState.REGISTERED:
-            self._advertise(entry, attachment)
+        self.refresh(attachment)
 
-    def _advertise(self, entry: BindingUpdateListEntry, attachment: Attachment) -> None:
-        link = self._links.link(attachment.interface)
-        assert link is not None
-        moment = self._context.now.monotonic
-        lifetime = max(0, int(entry.expires - moment))
+    def _terms(self, attachment: Attachment) -> Terms | None:
+        """What the node is to be told now; None while its packets do not flow."""
+        if attachment.local:
+            return self.local_terms(attachment)
+        entry, link = self.list.get(attachment.key), self._links.link(attachment.interface)
+        if entry is None or entry.state is not EntryState.REGISTERED or link is None:
+            return None
+        lifetime = max(0, int(entry.expires - self._context.now.monotonic))
+        router_lifetime = min(lifetime, MAXIMUM_ROUTER_LIFETIME)
+        interval = min(self._context.settings.advertisement_interval, max(entry.lifetime / 3, 1.0))
+        return Terms(entry.prefixes, lifetime, lifetime, router_lifetime, self.mtu(entry.anchor, link.mtu), interval)
+
+    def _advertise(self, attachment: Attachment, terms: Terms) -> None:
         options: list[Option] = [
             SourceLinkLayerAddress(self._context.settings.link_layer_address),
-            MaximumTransmissionUnit(self.mtu(entry.anchor, link.mtu)),
+            MaximumTransmissionUnit(terms.mtu),
         ]
-        options += [_prefix(prefix.prefix, prefix.prefix_length, lifetime) for prefix in entry.prefixes]
-        options += [
-            _prefix(prefix.prefix, prefix.prefix_length, 0) for prefix in attachment.advertised if prefix not in entry.prefixes
-        ]
-        attachment.advertised = entry.prefixes
-        message = RouterAdvertisement(HOP_LIMIT, 0, min(lifetime, MAXIMUM_ROUTER_LIFETIME), 0, 0, tuple(options))
-        interval = min(self._context.settings.advertisement_interval, max(entry.lifetime / 3, 1.0))
+        options += [_prefix(prefix, terms.valid_lifetime, terms.preferred_lifetime) for prefix in terms.prefixes]
+        options += [_prefix(prefix, 0, 0) for prefix in attachment.advertised if prefix not in terms.prefixes]
+        attachment.advertised = terms.prefixes
+        interval = terms.interval
         if attachment.early_advertisements:
             attachment.early_advertisements -= 1
             interval = min(interval, EARLY_INTERVAL)
-        self._context.arm(Timer.ADVERTISE, attachment.key, moment + interval)
-        self._send(attachment, message)
+        self._context.arm(Timer.ADVERTISE, attachment.key, self._context.now.monotonic + interval)
+        self._send(attachment, RouterAdvertisement(HOP_LIMIT, 0, terms.router_lifetime, 0, 0, tuple(options)))
+        if attachment.local:
+            self._disclaim(attachment)
+
+    def _disclaim(self, attachment: Attachment) -> None:
+        """The node may know the router of emulated home links, which looks the same everywhere: it is no router here. Without
+        this it would be believed to be there, if it answered once before we knew who the node is."""
+        link = self._links.link(attachment.interface)
+        if link is not None and link.address != UNSPECIFIED:
+            self._tell(attachment, link.address, self._farewell(()))
+
+    def _farewell(self, prefixes: tuple[HomeNetworkPrefix, ...]) -> RouterAdvertisement:
+        """There is no router at this address, and these prefixes are void."""
+        options: list[Option] = [SourceLinkLayerAddress(self._context.settings.link_layer_address)]
+        options += [_prefix(prefix, 0, 0) for prefix in prefixes]
+        return RouterAdvertisement(HOP_LIMIT, 0, 0, 0, 0, tuple(options))
 
     def _send(self, attachment: Attachment, message: RouterAdvertisement) -> None:
         link = self._links.link(attachment.interface)
         assert link is not None
-        if link.address == UNSPECIFIED:
+        source = link.router_address(attachment)
+        if source == UNSPECIFIED:
             self._context.count("advertisement_without_address")
             return
         attachment.advertised_at = self._context.now.monotonic
         self._context.count("router_advertisement_sent")
+        self._tell(attachment, source, message)
+
+    def _tell(self, attachment: Attachment, source: bytes, message: RouterAdvertisement) -> None:
         destination = attachment.address or ALL_NODES
-        self._context.do(
-            AdvertiseRouter(attachment.interface, attachment.link_layer_address, link.address, destination, message)
-        )
+        self._context.do(AdvertiseRouter(attachment.interface, attachment.link_layer_address, source, destination, message))
 
 
-def _prefix(prefix: bytes, length: int, lifetime: int) -> PrefixInformation:
+def _prefix(prefix: HomeNetworkPrefix, valid_lifetime: int, preferred_lifetime: int) -> PrefixInformation:
     flags = PrefixInformationFlag.ON_LINK
-    if length == AUTOCONFIGURATION_LENGTH:
+    if prefix.prefix_length == AUTOCONFIGURATION_LENGTH:
         flags |= PrefixInformationFlag.AUTONOMOUS
-    return PrefixInformation(length, flags, lifetime, lifetime, prefix)
+    return PrefixInformation(prefix.prefix_length, flags, valid_lifetime, preferred_lifetime, prefix.prefix)

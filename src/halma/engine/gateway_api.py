@@ -25,6 +25,7 @@ from halma.engine.api import (
 )
 from halma.engine.heartbeat import HeartbeatSettings
 from halma.engine.revocation import RevocationSettings
+from halma.text import Prefix
 from halma.value import value
 from halma.wire.nd import RouterAdvertisement
 from halma.wire.options import HomeNetworkPrefix
@@ -64,6 +65,8 @@ class GatewaySettings:
     the time between unsolicited Router Advertisements to a node; `presence_interval` the time between looks whether a
     silent node is still there (0: only before a refresh). `retry_interval` is the first wait after a refusal that may be
     temporary; it doubles up to 16 times as much. `reregistrations_per_second` paces what follows an anchor's restart.
+    `access_prefix` is what the links of nodes that manage their own mobility get their /64 from; without it such nodes get
+    nothing (section 6.14).
     """
 
     address: bytes
@@ -86,12 +89,14 @@ class GatewaySettings:
     reregistrations_per_second: int = 500
     maximum_attachments: int = 65536
     maximum_unknown_per_interface: int = 16
+    access_prefix: Prefix | None = None
 
 
 @value
 class NodeProfile:
     """A mobile node's policy profile (RFC 5213 section 6.2), for one of its interfaces.
 
+    With `proxy_mobility` false the node manages its own mobility, and the gateway is a plain router to it (section 6.14).
     `anchor` empty means the gateway's own; `prefixes` are asked for at the first registration; `handoff_indicator` is what
     the operator knows of the node's attachments (0: nothing, section 6.9.1.1 point 5); `local_routing` None follows the
     gateway's flag (section 9.2); `lifetime` 0 and `access_technology` 0 follow the gateway's.
@@ -296,11 +301,12 @@ class PrepareLink:
 
 
 @value
-class SetLinkLocalAddress:
-    """Use this link-local address on an access interface, instead of any other (RFC 5213 section 6.9.1.2 point 15)."""
+class SetLinkLocalAddresses:
+    """Use these link-local addresses on an access interface, and no other (RFC 5213 section 6.9.1.2 point 15, section 6.14);
+    what is said to everybody on the link is said from the first."""
 
     interface: int
-    address: bytes
+    addresses: tuple[bytes, ...]
 
 
 @value
@@ -366,7 +372,7 @@ GatewayEffect = (
     | Unbind
     | Report
     | PrepareLink
-    | SetLinkLocalAddress
+    | SetLinkLocalAddresses
     | SolicitNodes
     | AdvertiseRouter
     | ProbeNode

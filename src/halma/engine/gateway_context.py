@@ -27,6 +27,7 @@ class Timer(Enum):
     PRESENCE = "presence"
     RENEW = "renew"
     SOLICIT = "solicit"
+    BIND = "bind"
 
 
 class GatewayContext:

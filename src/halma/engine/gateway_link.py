@@ -18,17 +18,17 @@ from halma.engine.gateway_api import (
     AdmitNode,
     NodeProfile,
     ProbeNode,
-    SetLinkLocalAddress,
+    SetLinkLocalAddresses,
     SolicitNodes,
     TearDownLink,
 )
 from halma.engine.gateway_context import GatewayContext, Timer
+from halma.engine.link_local import LINK_LOCAL, plain_router_address
 from halma.value import value
 from halma.wire.options import HomeNetworkPrefix
 
 QUICK_PROBE = 0.2
 """Seconds between two probes while somebody waits for the answer (a revocation that asks whether the node has left)."""
-LINK_LOCAL = bytes.fromhex("fe80")
 SOLICITATIONS = (0.001, 0.003, 0.01, 0.05, 0.2, 1.0)
 """Seconds after which a link that has come up is asked again who is there, as long as nobody is heard: the node's end may need
 a moment until it can answer."""
@@ -59,7 +59,7 @@ class Attachment:
     link has none. `address` is the node's link-local address as far as it was heard, `last_heard` when it last was.
     `handoff_indicator` and `access_technology` are what a trigger knew. `advertised` are the prefixes that the node has been
     told; `early_advertisements` how many more are sent in short order; `contested` the other interface on which the same
-    link-layer address was heard."""
+    link-layer address was heard. A `local` node is served by ordinary routing, without a session."""
 
     __slots__ = (
         "access_technology",
@@ -74,6 +74,7 @@ class Attachment:
         "key",
         "last_heard",
         "link_layer_address",
+        "local",
         "profile",
         "refusals",
     )
@@ -92,25 +93,49 @@ class Attachment:
         self.early_advertisements = 0
         self.contested = 0
         self.denial: Denial | None = None
+        self.local = False
         self.refusals = 0
 
 
 class AccessLink:
-    """An access interface. `address` is the gateway's link-local address on it; `unknown` the link-layer addresses that were
-    heard and have no profile."""
+    """An access interface. `address` is the link-local address of the router of the home link that is emulated on it,
+    `plain_address` that of the plain router that the gateway is to other nodes; `addresses` those that it has now. `unknown`
+    are the link-layer addresses that were heard and have no profile."""
 
-    __slots__ = ("address", "attachments", "interface", "mtu", "name", "solicited", "unknown", "up", "up_at")
+    __slots__ = (
+        "address",
+        "addresses",
+        "attachments",
+        "interface",
+        "mtu",
+        "name",
+        "plain_address",
+        "solicited",
+        "unknown",
+        "up",
+        "up_at",
+    )
 
-    def __init__(self, interface: int, name: str, mtu: int, address: bytes) -> None:
+    def __init__(self, interface: int, name: str, mtu: int, address: bytes, plain_address: bytes) -> None:
         self.interface = interface
         self.name = name
         self.mtu = mtu
         self.address = address
+        self.plain_address = plain_address
+        self.addresses = (address,) if address != UNSPECIFIED else ()
         self.up = False
         self.up_at = 0.0  # or when it was last asked from the beginning
         self.solicited = 0
         self.attachments: dict[bytes, Attachment] = {}
         self.unknown: dict[bytes, None] = {}
+
+    def locals(self) -> list[Attachment]:
+        """The nodes that are served by ordinary routing."""
+        return [attachment for attachment in self.attachments.values() if attachment.local]
+
+    def router_address(self, attachment: Attachment) -> bytes:
+        """The router's link-local address as the node knows it."""
+        return self.plain_address if attachment.local else self.address
 
 
 class AccessLinks:
@@ -147,7 +172,9 @@ class AccessLinks:
         """There is a new link, not up yet; or an old one was told again."""
         link = self._links.get(interface)
         if link is None:
-            link = self._links[interface] = AccessLink(interface, name, mtu, self._context.settings.link_local_address)
+            settings = self._context.settings
+            plain_address = plain_router_address(settings.address, name)
+            link = self._links[interface] = AccessLink(interface, name, mtu, settings.link_local_address, plain_address)
         link.name, link.mtu = name or link.name, mtu
         return link
 
@@ -173,13 +200,13 @@ class AccessLinks:
         """The link carries no frames any more, and nobody is attached to it."""
         link.up = False
         link.unknown.clear()
-        self._context.disarm(Timer.SOLICIT, _name(link.interface))
+        self._context.disarm(Timer.SOLICIT, name_of_link(link.interface))
 
     def _solicit(self, link: AccessLink) -> None:
-        if link.address != UNSPECIFIED:
+        if link.addresses:
             self._context.do(SolicitNodes(link.interface))
             if link.solicited < len(SOLICITATIONS):
-                self._context.arm(Timer.SOLICIT, _name(link.interface), link.up_at + SOLICITATIONS[link.solicited])
+                self._context.arm(Timer.SOLICIT, name_of_link(link.interface), link.up_at + SOLICITATIONS[link.solicited])
                 link.solicited += 1
 
     def _solicitation_due(self, name: bytes) -> None:
@@ -197,10 +224,20 @@ class AccessLinks:
         return True
 
     def set_address(self, link: AccessLink, address: bytes) -> None:
-        """Use another link-local address on the link."""
-        if link.address != address:
-            link.address = address
-            self._context.do(SetLinkLocalAddress(link.interface, address))
+        """Use another link-local address on the link, for the home links that are emulated there."""
+        link.address = address
+        self.readdress(link)
+
+    def readdress(self, link: AccessLink) -> None:
+        """Have the link-local addresses on the link that its nodes want: where there are none but such as are served by
+        ordinary routing, nobody answers for the router of a home link, which they may know from elsewhere."""
+        local = link.locals()
+        addresses = (link.plain_address,) if local else ()
+        if len(local) < len(link.attachments) or not local:
+            addresses = (link.address, *addresses) if link.address != UNSPECIFIED else addresses
+        if addresses != link.addresses:
+            link.addresses = addresses
+            self._context.do(SetLinkLocalAddresses(link.interface, addresses))
 
     # ---- attachments ----------------------------------------------------------------------------------------------------
 
@@ -220,7 +257,9 @@ class AccessLinks:
 
     def move(self, attachment: Attachment, interface: int) -> None:
         """The node is on another link now, and was heard there."""
-        del self._links[attachment.interface].attachments[attachment.key]
+        left = self._links[attachment.interface]
+        del left.attachments[attachment.key]
+        self.readdress(left)
         self._context.do(TearDownLink(attachment.interface, attachment.link_layer_address))
         attachment.interface = interface
         attachment.contested = 0
@@ -235,7 +274,9 @@ class AccessLinks:
 
     def detach(self, attachment: Attachment) -> None:
         """A node is on no link any more. Whoever has asked whether it is there is told."""
-        del self._links[attachment.interface].attachments[attachment.key]
+        left = self._links[attachment.interface]
+        del left.attachments[attachment.key]
+        self.readdress(left)
         del self._attachments[attachment.key]
         probe = self._probes.pop(attachment.key, None)
         for timer in (Timer.PROBE, Timer.PRESENCE, Timer.ADVERTISE, Timer.RETRY):
@@ -294,7 +335,8 @@ class AccessLinks:
             return
         probe.left -= 1
         self._context.arm(Timer.PROBE, key, self._context.now.monotonic + probe.interval)
-        source, address = self._links[attachment.interface].address, attachment.address or ALL_NODES
+        source = self._links[attachment.interface].router_address(attachment)
+        address = attachment.address or ALL_NODES
         self._context.do(ProbeNode(attachment.interface, attachment.link_layer_address, source, address))
 
     def _presence_due(self, key: bytes) -> None:
@@ -307,5 +349,6 @@ class AccessLinks:
             self._context.arm(Timer.PRESENCE, attachment.key, when)
 
 
-def _name(interface: int) -> bytes:
+def name_of_link(interface: int) -> bytes:
+    """The key of a link's deadlines."""
     return str(interface).encode()

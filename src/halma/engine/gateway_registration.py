@@ -32,6 +32,7 @@ from halma.engine.gateway_api import (
 )
 from halma.engine.gateway_context import GatewayContext, Timer
 from halma.engine.gateway_link import AccessLinks, Attachment, Denial
+from halma.engine.link_local import another_address
 from halma.engine.proxy_binding_update import ProxyAnswer, proxy_binding_update
 from halma.wire.messages import BindingAcknowledgement
 from halma.wire.numbers import BindingAcknowledgementFlag, HandoffIndicatorValue, Status, name_of
@@ -107,6 +108,11 @@ class Registrations:
 
     # ---- beginning and ending a session ---------------------------------------------------------------------------------
 
+    def attachment(self, entry: BindingUpdateListEntry) -> Attachment | None:
+        """The attachment that the session is for; None when the node has gone, or is served without a session meanwhile."""
+        attachment = self._links.attachment(entry.key)
+        return None if attachment is not None and attachment.local else attachment
+
     def register(self, attachment: Attachment) -> None:
         """A node has attached, or is to be asked for anew: send the initial registration (section 6.9.1.1)."""
         settings, profile = self._context.settings, attachment.profile
@@ -160,7 +166,7 @@ class Registrations:
 
     def revoke(self, entry: BindingUpdateListEntry) -> None:
         """The anchor has ended the session (RFC 5846 section 9.1): nothing is left to be given up there."""
-        attachment = self._links.attachment(entry.key)
+        attachment = self.attachment(entry)
         self._remove(entry)
         if attachment is not None:
             attachment.denial = Denial("revoked", ATTACHMENT)
@@ -393,6 +399,10 @@ class Registrations:
         assert attachment is not None
         self.list.finish(entry)
         context.disarm(Timer.RETRANSMIT, entry.key)
+        ours = settings.access_prefix
+        if ours is not None and any(ours.contains(prefix.prefix) for prefix in answer.prefixes):
+            self._not_a_home(entry, attachment, answer)
+            return
         attachment.refusals = 0
         attachment.handoff_indicator = 0
         entry.handoff_indicator = UNKNOWN_HANDOFF
@@ -416,16 +426,28 @@ class Registrations:
         if not entry.pending:
             self._service.begin(entry, attachment)
 
+    def _not_a_home(self, entry: BindingUpdateListEntry, attachment: Attachment, answer: ProxyAnswer) -> None:
+        """The anchor gives out prefixes that belong to this gateway's own links: somebody has configured one of us wrongly."""
+        self._context.count("access_prefix_granted")
+        text = "anchor grants node {:node} a prefix of this gateway's own access links: the session is given up"
+        self._report(Severity.ERROR, "access_prefix_granted", entry, text, entry.identifier)
+        self._unbind(entry)
+        attachment.denial = Denial("access_prefix_granted", ADMINISTRATIVE)
+        self._service.end(attachment)
+        entry.prefixes = answer.prefixes
+        self.deregister(entry)
+
     def _link_local_address(self, entry: BindingUpdateListEntry, attachment: Attachment, address: bytes) -> None:
         """Point 15: the anchor's address, unless the node has it; then another, which the anchor is told."""
         link = self._links.link(attachment.interface)
         assert link is not None
+        ours = self._context.settings.link_layer_address
         if address == UNSPECIFIED:
-            address = link.address if link.address != UNSPECIFIED else _another(self._context.settings.link_layer_address, b"")
+            address = link.address if link.address != UNSPECIFIED else another_address(ours, b"")
         conflict = address == attachment.address
         if conflict:
             self._context.count("link_local_address_conflict")
-            address = _another(self._context.settings.link_layer_address, address)
+            address = another_address(ours, address)
         entry.link_local_address = address
         entry.requested_link_local_address = address
         self._links.set_address(link, address)
@@ -560,7 +582,7 @@ class Registrations:
                 self._context.report(Severity.ERROR, "unbind_failed", text, done.error)
             return
         prefix = entry.pending.pop(done.op)
-        attachment = self._links.attachment(entry.key)
+        attachment = self.attachment(entry)
         if done.error:
             self._context.count("bind_failed")
             text = "the data plane did not take the prefix of node {:node}: errno {}"
@@ -588,6 +610,9 @@ class Registrations:
         """Section 6.9.1.4: the entry, the routing state, and the link with the node."""
         self._unbind(entry)
         self._forget(entry)
+        held = self._links.attachment(entry.key)
+        if held is not None and held.local:
+            return  # the link with the node goes on without the session
         if self._links.link(entry.interface) is not None and any(entry.link_layer_identifier):
             self._context.do(TearDownLink(entry.interface, entry.link_layer_identifier))
 
@@ -599,14 +624,3 @@ class Registrations:
 
 class _Wanted(Protocol):
     def __call__(self, attachment: Attachment, denial: Denial, /) -> bool: ...
-
-
-def _another(link_layer_address: bytes, taken: bytes) -> bytes:
-    """A link-local address of our own that is not `taken`: the modified EUI-64 of our link-layer address, then its
-    neighbours."""
-    number = int.from_bytes(bytes.fromhex("fe80000000000000"), "big") << 64
-    identifier = link_layer_address[:3] + b"\xff\xfe" + link_layer_address[3:6]
-    number |= int.from_bytes(identifier, "big") ^ (0x02 << 56)
-    while (address := number.to_bytes(16, "big")) == taken:
-        number += 1
-    return address

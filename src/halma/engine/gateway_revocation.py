@@ -94,7 +94,7 @@ class GatewayRevocations:
             del self._received[next(iter(self._received))]
         received = self._received[source, message.sequence] = _Received(message, moment)
         verdict = self._examine(source, message)
-        here = [entry for entry in verdict.entries if self._links.attachment(entry.key) is not None]
+        here = [entry for entry in verdict.entries if self._registrations.attachment(entry) is not None]
         if message.trigger in HANDOVER and here:
             self._ask(source, destination, received, verdict, here)
         else:
@@ -198,8 +198,8 @@ class GatewayRevocations:
                 name_of(RevocationTrigger, message.trigger),
                 peer=source,
             )
+            attachment = self._registrations.attachment(entry)
             self._registrations.revoke(entry)
-            attachment = self._links.attachment(entry.key)
             if message.trigger == RevocationTrigger.POSSIBLE_OUT_OF_SYNC_BCE_STATE and attachment is not None:
                 self._registrations.register(attachment)
         self._context.count(f"bra_sent_{int(verdict.status)}")

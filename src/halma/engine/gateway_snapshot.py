@@ -9,6 +9,7 @@ from __future__ import annotations
 from halma.engine.api import Now
 from halma.engine.binding_update_list import BindingUpdateListEntry, EntryState
 from halma.engine.gateway_link import AccessLink, Attachment
+from halma.wire.options import HomeNetworkPrefix
 
 
 def describe_session(
@@ -51,13 +52,23 @@ def describe_session(
     return row
 
 
+def describe_local(
+    attachment: Attachment, prefix: HomeNetworkPrefix | None, link: AccessLink | None, now: Now
+) -> dict[str, object]:
+    """A node on an access link that manages its own mobility, with the prefix of the link once that is there."""
+    row = describe_session(attachment, None, link, now)
+    row["state"] = row["state"] or ("binding" if prefix is None else "local")
+    row["prefixes"] = [] if prefix is None else [(prefix.prefix, prefix.prefix_length)]
+    return row
+
+
 def describe_link(link: AccessLink) -> dict[str, object]:
     """An access interface."""
     return {
         "interface": link.name,
         "state": "up" if link.up else "down",
         "mtu": link.mtu,
-        "address": link.address,
+        "address": link.addresses[0] if link.addresses else b"",
         "attached": len(link.attachments),
         "unknown": list(link.unknown),
     }

@@ -4,8 +4,8 @@
 RFC 5213 section 6.9.3 and RFC 6543: the same link-layer and link-local address on every access link of the domain. All of it
 is done before the interface comes up, so that the node's first question finds an answer.
 
-Always holds: an access interface has no link-local address but the gateway's, makes none up, believes no Router Advertisement,
-and answers as a router; `restore` undoes what `prepare` did.
+Always holds: an access interface has no link-local addresses but those that the gateway wants, makes none up, believes no
+Router Advertisement, and answers as a router; `restore` undoes what `prepare` did.
 """
 
 from __future__ import annotations
@@ -31,11 +31,12 @@ SETTINGS = {
 
 
 class AccessInterface:
-    """One access interface. `address` is the gateway's link-local address on it (unspecified: none)."""
+    """One access interface. `addresses` are the gateway's link-local addresses on it, the first of them the one that is said to
+    everybody."""
 
     def __init__(self, state: LinkState, control: LinkControl) -> None:
         self.state = state
-        self.address = UNSPECIFIED
+        self.addresses: tuple[bytes, ...] = ()
         self.prepared = False
         self._control = control
         self._link_layer_address = state.link_layer_address
@@ -57,25 +58,34 @@ class AccessInterface:
             if held != address:
                 self._control.delete_address(index, held, length)
                 self._addresses.append((held, length))
-        self._add(address)
+        self.set_addresses((address,) if address != UNSPECIFIED else ())
         self.prepared = True
 
-    def set_address(self, address: bytes) -> None:
-        """Use another link-local address. Raises OSError."""
-        if self.address not in (UNSPECIFIED, address):
-            self._control.delete_address(self.state.interface, self.address, LINK_LOCAL_LENGTH)
-        self._add(address)
+    @property
+    def address(self) -> bytes:
+        """What is said to everybody comes from here; unspecified when there is no address."""
+        return self.addresses[0] if self.addresses else UNSPECIFIED
 
-    def renew_address(self) -> None:
-        """Have the address again, which the kernel takes away when the interface is set down. Raises OSError."""
-        self._add(self.address)
+    def set_addresses(self, addresses: tuple[bytes, ...]) -> None:
+        """Use these link-local addresses and no other. Raises OSError."""
+        before, self.addresses = self.addresses, addresses
+        for address in before:
+            if address not in addresses:
+                with contextlib.suppress(OSError):  # the kernel takes them away when the interface is set down
+                    self._control.delete_address(self.state.interface, address, LINK_LOCAL_LENGTH)
+        self.renew_addresses()
+
+    def renew_addresses(self) -> None:
+        """Have the addresses again, which the kernel takes away when the interface is set down. Raises OSError."""
+        for address in self.addresses:
+            self._control.add_address(self.state.interface, address, LINK_LOCAL_LENGTH)
 
     def restore(self) -> None:
         """Give the interface back as it was, as far as it is still there."""
         index = self.state.interface
-        with contextlib.suppress(OSError):
-            if self.address != UNSPECIFIED:
-                self._control.delete_address(index, self.address, LINK_LOCAL_LENGTH)
+        for address in self.addresses:
+            with contextlib.suppress(OSError):
+                self._control.delete_address(index, address, LINK_LOCAL_LENGTH)
         with contextlib.suppress(OSError):
             self._control.set_link_layer_address(index, self._link_layer_address)
         for name, before in reversed(self._settings.items()):
@@ -87,8 +97,3 @@ class AccessInterface:
         if not self.state.up:
             with contextlib.suppress(OSError):
                 self._control.set_up(index, up=False)
-
-    def _add(self, address: bytes) -> None:
-        self.address = address
-        if address != UNSPECIFIED:
-            self._control.add_address(self.state.interface, address, LINK_LOCAL_LENGTH)
