@@ -297,13 +297,14 @@ class Registrations:
         if request.attempts == SILENT_ATTEMPTS:
             text = "home agent {:address} does not answer; still trying"
             self._context.report(Severity.WARNING, "no_acknowledgement", text, request.agent, peer=request.agent)
-        if request.timeout >= MAX_BINDACK_TIMEOUT and request.kind is RequestKind.REGISTRATION and len(self.agents) > 1:
+        timeout = min(2 * request.timeout, MAX_BINDACK_TIMEOUT)
+        if timeout == MAX_BINDACK_TIMEOUT and request.kind is RequestKind.REGISTRATION and len(self.agents) > 1:
             self._agent = self._next_agent(request.agent)
             text = "home agent {:address} does not answer; trying {:address}"
             self._context.report(Severity.WARNING, "next_home_agent", text, request.agent, self._agent, peer=request.agent)
             self._begin()
             return
-        request.timeout = min(2 * request.timeout, MAX_BINDACK_TIMEOUT)
+        request.timeout = timeout
         self._transmit()
 
     def _rate_allows(self, _key: bytes) -> None:
