@@ -97,7 +97,7 @@ class Mobile:
         self.addresses: set[bytes] = set()
         self._path: HomePath | None = None
         self.router = b""
-        self.on_link: tuple[tuple[bytes, int], ...] = ()
+        self._on_link: tuple[tuple[bytes, int], ...] = ()
         self.remembered: Remember | None = None
         self.seen: list[Any] = []
         if started:
@@ -143,7 +143,7 @@ class Mobile:
             elif isinstance(effect, SetDefaultRouter):
                 self.router = effect.address
             elif isinstance(effect, SetOnLink):
-                self.on_link = effect.prefixes
+                self._on_link = effect.prefixes
             elif isinstance(effect, Remember):
                 self.remembered = effect
         self.seen = seen
@@ -236,6 +236,16 @@ class Mobile:
     def tunnel(self) -> Tunnel | None:
         """That of the home address."""
         return self.bound.get((BindingKind.HOME_ADDRESS, HOME, 128))
+
+    def on_link(self) -> tuple[tuple[bytes, int], ...]:
+        """The prefixes that are on the link."""
+        return self._on_link
+
+    def noted(self) -> tuple[int, bytes, float]:
+        """What was written down for a next life: sequence number, home agent, seconds from now."""
+        assert self.remembered is not None
+        left = self.remembered.expiry - self.now.wall if self.remembered.expiry else 0.0
+        return self.remembered.sequence, self.remembered.home_agent, round(left, 1)
 
     def path(self) -> HomePath | None:
         """The way of the home address's packets."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from halma.engine.api import Association, Assurance, Protection, Report, Send, Severity, Tunnel, sentence
-from halma.engine.node_api import ConfigureAddress, HomePath, LinkUp, Remember, RetryRequested, SendIcmp, Started
+from halma.engine.node_api import ConfigureAddress, HomePath, LinkUp, RetryRequested, SendIcmp, Started
 from halma.engine.node_binding import REFUSALS
 from halma.wire.messages import BindingUpdate
 from halma.wire.numbers import BindingUpdateFlag, Status
@@ -228,7 +228,7 @@ def test_the_home_agents_sequence_number_is_taken_over() -> None:
     node, sent = arrive()
     (again,) = updates(node.acknowledge(sent, Status.SEQUENCE_NUMBER_OUT_OF_WINDOW, sequence=0xFFFF))
     assert update(again).sequence == 0
-    assert node.remembered == Remember(0, AGENT, pytest.approx(node.now.wall + 400))
+    assert node.noted() == (0, AGENT, 400.0)
     node.acknowledge(again)
     assert node.tunnel() == Tunnel(CARE_OF, AGENT)
 
@@ -391,9 +391,9 @@ def test_the_home_agent_that_holds_a_binding_comes_first() -> None:
 def test_what_has_to_survive_is_written_down_with_every_update() -> None:
     node, sent = arrive(sequence=41)
     assert update(sent).sequence == 42
-    assert node.remembered == Remember(42, AGENT, pytest.approx(node.now.wall + 400))
+    assert node.noted() == (42, AGENT, 400.0)
     node.acknowledge(sent, lifetime=10)
-    assert node.remembered == Remember(42, AGENT, pytest.approx(node.now.wall + 40, abs=0.1))
+    assert node.noted() == (42, AGENT, 40.0)
 
 
 def test_insecure_nodes_need_no_key_and_believe_anybody() -> None:

@@ -208,6 +208,8 @@ class Movement:
 
     def _solicit(self) -> None:
         """Ask all routers: at once, and a few times more while nobody answers (RFC 4861 section 6.3.7)."""
+        if not self.up:
+            return
         self._solicitations = 0
         self._interval = self._context.settings.router_solicitation_interval
         self._solicit_due(b"")

@@ -247,9 +247,11 @@ class Node:
         self._tell_on_link(router)
 
     def doubtful(self) -> None:
-        """Nothing bare on a link that may be another."""
+        """Nothing bare on a link that may be another; nothing is said on a link that is down."""
         if self._path is HomePath.LINK:
             self._block()
+        if not self._movement.up:
+            self._registrations.forget_goal()
 
     def stranded(self) -> None:
         """No router: nobody can be told anything."""
@@ -272,7 +274,9 @@ class Node:
             self._free = False
             self._block()
             self._registrations.return_home()
-        elif self._free and not self._taken:
+        elif not self._free:
+            self._registrations.return_home()
+        elif not self._taken:
             self._use_link()
 
     def _abroad(self, router: Router, *, moved: bool) -> None:

@@ -71,7 +71,7 @@ class Request:
 @dataclass(slots=True, eq=False)
 class BindingUpdateListEntry:
     """What a home agent may hold for us (section 11.1). `expires` (monotonic) ends it; `acknowledged` says that the home agent
-    has accepted the present care-of address, until `acknowledged_until`. `lifetime` is the one granted, in units of 4
+    has accepted the present care-of address, to be refreshed at `refresh`. `lifetime` is the one granted, in units of 4
     seconds."""
 
     agent: bytes
@@ -80,7 +80,7 @@ class BindingUpdateListEntry:
     expires: float
     lifetime: int = 0
     acknowledged: bool = False
-    acknowledged_until: float = 0.0
+    refresh: float = 0.0
     since: float = 0.0
 
 

@@ -144,6 +144,8 @@ class Registrations:
         entry = self.entry
         if entry is not None and entry.acknowledged and entry.care_of_address == care_of_address:
             self._drop_request()
+            if self._context.remaining(Timer.REFRESH) is None:  # it was due while nothing could be said
+                self._context.arm(Timer.REFRESH, max(0.0, entry.refresh - self._context.now.monotonic))
             return
         if entry is not None:
             entry.acknowledged = False
@@ -386,11 +388,12 @@ class Registrations:
         self._refused.clear()
         entry.lifetime = granted
         entry.acknowledged = True
-        entry.expires = entry.acknowledged_until = self._context.now.monotonic + left
+        entry.expires = self._context.now.monotonic + left
         if first:
             entry.since = self._context.now.monotonic
         self._context.arm(Timer.EXPIRE, left, entry.agent)
-        self._context.arm(Timer.REFRESH, max(0.0, left - lead(granted, message)))
+        entry.refresh = self._context.now.monotonic + max(0.0, left - lead(granted, message))
+        self._context.arm(Timer.REFRESH, entry.refresh - self._context.now.monotonic)
         self._remember(entry)
         self.awaiting_prefixes = message.status == Status.ACCEPTED_BUT_PREFIX_DISCOVERY_NECESSARY
         if first:
