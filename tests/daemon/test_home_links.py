@@ -43,8 +43,6 @@ from tests.netio.links import inside
 
 pytestmark = [pytest.mark.root, pytest.mark.needs("ip", "sysctl")]
 
-MOST = 500
-"""Packets that are looked at before a test gives up."""
 Namespace = Callable[[str], str]
 ANYCAST = read_address("2001:db8:5::fdff:ffff:ffff:fffe")
 SOLICITED_NODE = read_address("ff02::1:ff00:77")
@@ -88,8 +86,9 @@ def listen(where: str, device: str) -> socket.socket:
 
 def heard(listener: socket.socket, kind: int, fits: Callable[[bytes], bool] = lambda _: True) -> bytes:
     """The next such ICMPv6 message of this type, with its IPv6 header."""
-    for _ in range(MOST):
-        readable, _, _ = select.select([listener], [], [], PATIENCE)
+    end = time.monotonic() + PATIENCE
+    while (left := end - time.monotonic()) > 0:
+        readable, _, _ = select.select([listener], [], [], left)
         if not readable:
             break
         packet = listener.recv(2000)
@@ -191,7 +190,13 @@ def test_whoever_asks_the_anycast_address_is_told_of_the_home_agent(namespace: N
 )
 def test_advertisements_are_well_formed_to_another_eye(namespace: Namespace, tmp_path: Path) -> None:
     with world(namespace, tmp_path) as w:
-        fields = ("_ws.expert.message", "_ws.malformed", "icmpv6.nd.ra.flag.h", "icmpv6.opt.prefix", "icmpv6.opt.prefix.flag.r")
+        fields: tuple[str, ...] = (
+            "_ws.expert.message",
+            "_ws.malformed",
+            "icmpv6.nd.ra.flag.h",
+            "icmpv6.opt.prefix",
+            "icmpv6.opt.prefix.flag.r",
+        )
         fields += ("icmpv6.opt.advertisement_interval", "icmpv6.opt.home_agent_preference", "icmpv6.opt.home_agent_lifetime")
         fields += ("icmpv6.opt.linkaddr", "ipv6.dst", "ipv6.hlim")
         command = ["tshark", "-l", "-i", "home0", "-c", "2", "-a", f"duration:{PATIENCE}", "-Y", "icmpv6.type == 134", "-T"]
@@ -239,14 +244,13 @@ def test_with_wait_two_that_want_an_address_at_once_do_not_both_get_it(namespace
 
 
 def test_a_link_that_comes_back_defends_the_same_addresses(namespace: Namespace, tmp_path: Path) -> None:
-    with world(namespace, tmp_path) as w:
+    with world(namespace, tmp_path) as w, listen(w.neighbour, "home0") as listener:
         registered(w)
-        with listen(w.neighbour, "home0") as listener:
-            for _ in range(3):
-                heard(listener, 136)
-            run_ip("-n", w.agent, "link", "set", "home0", "down")
-            run_ip("-n", w.agent, "link", "set", "home0", "up")
-            heard(listener, 136, is_about_the_node)
+        for _ in range(3):
+            heard(listener, 136)
+        run_ip("-n", w.agent, "link", "set", "home0", "down")
+        run_ip("-n", w.agent, "link", "set", "home0", "up")
+        heard(listener, 136, is_about_the_node)
         assert proxies(w) == ["2001:db8:5::77"]
 
 
