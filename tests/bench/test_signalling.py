@@ -64,7 +64,6 @@ def test_scale_makes_the_bindings_that_were_asked_for() -> None:
 @pytest.mark.root
 def test_an_arena_counts_refusals_and_leaves_nothing_behind() -> None:
     """Nodes that are registered by nobody cannot be refreshed under a prefix that is not theirs; and all namespaces go."""
-    before = namespaces()
     with open_arena(8, reference=False, progress=lambda _: None) as arena:
         assert arena.fire("create", 0, 4, 4).statuses == {"0": 4}
         assert arena.fire("refresh", 0, 4, 4).statuses == {"0": 4}
@@ -72,9 +71,10 @@ def test_an_arena_counts_refusals_and_leaves_nothing_behind() -> None:
         process = arena.anchor
         assert arena.resident_bytes() > 1 << 20
         assert arena.map_bytes() > 0
-        assert len(namespaces()) > len(before)
+        ours = f"halma-{arena.identity}-"  # others may have labs of their own meanwhile
+        assert any(name.startswith(ours) for name in namespaces())
         with pytest.raises(BenchError, match="stay unanswered"):
             arena.fire("create", 0, 1, 1, echo=True)  # there is no reference
         assert arena.fire("refresh", 0, 4, 4).messages == 4
-    assert namespaces() == before
+    assert not any(name.startswith(ours) for name in namespaces())
     assert not os.path.exists(f"/proc/{process}")

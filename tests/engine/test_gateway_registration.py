@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Registering a node with its anchor: what is sent, and sent again. RFC 5213 sections 6.9.1.1 and 6.9.4; and
-leaving one anchor for another."""
+"""Registering a node with its anchor: what is sent, and sent again. RFC 5213 sections 6.9.1.1 and 6.9.4."""
 
 from __future__ import annotations
 

@@ -125,6 +125,11 @@ class Arena:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    @property
+    def identity(self) -> str:
+        """The lab's, which the names of its namespaces have in them."""
+        return self._lab.network.identity
+
     def _start(self, stack: contextlib.ExitStack, node: str, module: str, *arguments: str) -> Process:
         """Start a module of ours on a node; it ends before the network goes."""
         network = self._lab.network
