@@ -5,49 +5,10 @@
 
 #include "slow.h"
 
-// A frame from a mobile node. Nothing of it ever reaches the stack's forwarding, so that nothing can leave outside the tunnel.
-INLINE int gateway_access_frame(struct __sk_buff *skb)
+// Whether packets to the prefix come in its tunnel alone.
+INLINE int keeps_to_its_tunnel(const struct binding *binding)
 {
-	struct configuration *settings = configuration_now();
-	struct ip6 *ip = skb_header(skb, ETHERNET_SIZE);
-	if (!settings || !ip || !is_version_6(ip))
-		return CONTINUE;
-	// Neighbour Discovery, and whatever else nodes on a link tell each other. The stack forwards none of it.
-	if (is_link_local(&ip->destination) || is_multicast(&ip->destination))
-		return CONTINUE;
-	if (is_link_local(&ip->source)) // section 6.10.5: must not be forwarded
-		return is_ours(&ip->destination) ? CONTINUE : drop(DROPPED_WRONG_INNER_SOURCE);
-
-	struct binding *binding = binding_of(&ip->source);
-	if (!binding || binding->access != skb->ingress_ifindex)
-		return drop(DROPPED_WRONG_INNER_SOURCE);
-	if (!binding->tunnel)
-		return drop(DROPPED_BOUND_TO_NOTHING);
-	struct tunnel *tunnel = tunnel_of(binding);
-	if (!tunnel)
-		return drop(ERROR);
-	if (!skb_is_whole(skb, ip, ETHERNET_SIZE))
-		return drop(DROPPED_MALFORMED);
-	if (same(&ip->destination, &tunnel->local))
-		return CONTINUE; // to the gateway itself
-	if (settings->flags & LOCAL_ROUTING) {
-		struct binding *other = binding_of(&ip->destination);
-		if (other && other->tunnel)
-			return CONTINUE; // the stack has the route to the other access interface
-	}
-	if (ip->hop_limit <= 1) {
-		count(PASSED_HOP_LIMIT);
-		return bpf_redirect(settings->device, 0);
-	}
-	if (skb_wire_length(skb, ip, ETHERNET_SIZE) + IP6_SIZE > tunnel->mtu) {
-		count(PASSED_TOO_BIG);
-		return bpf_redirect(settings->device, 0);
-	}
-	ip = skb_header(skb, ETHERNET_SIZE);
-	if (!ip)
-		return drop(ERROR);
-	ip->hop_limit -= 1;
-	return skb_encapsulate(skb, ip, binding, tunnel, settings);
+	return !(binding->flags & (ROUTED | LOCAL_ROUTING));
 }
 
 // A packet for a mobile node that came by ordinary routing, not in its tunnel (sections 6.10.3 and 6.10.5): unless local routing
@@ -71,6 +32,52 @@ INLINE int towards_anchor(struct __sk_buff *skb, struct ip6 *ip, const struct bi
 	return bpf_redirect(hop->ifindex, 0);
 }
 
+// A frame from an access link. What a mobile node sends never reaches the stack's forwarding, so that nothing can leave outside
+// the tunnel; what comes from a prefix of the gateway's own link always does.
+INLINE int gateway_access_frame(struct __sk_buff *skb)
+{
+	struct configuration *settings = configuration_now();
+	struct ip6 *ip = skb_header(skb, ETHERNET_SIZE);
+	if (!settings || !ip || !is_version_6(ip))
+		return CONTINUE;
+	// Neighbour Discovery, and whatever else nodes on a link tell each other. The stack forwards none of it.
+	if (is_link_local(&ip->destination) || is_multicast(&ip->destination))
+		return CONTINUE;
+	if (is_link_local(&ip->source)) // section 6.10.5: must not be forwarded
+		return is_ours(&ip->destination) ? CONTINUE : drop(DROPPED_WRONG_INNER_SOURCE);
+
+	struct binding *binding = binding_of(&ip->source);
+	if (!binding || binding->access != skb->ingress_ifindex)
+		return drop(DROPPED_WRONG_INNER_SOURCE);
+	struct binding *other = binding_of(&ip->destination);
+	if (binding->flags & ROUTED)
+		return other && keeps_to_its_tunnel(other) ? towards_anchor(skb, ip, other, settings) : CONTINUE;
+	if (!binding->tunnel)
+		return drop(DROPPED_BOUND_TO_NOTHING);
+	struct tunnel *tunnel = tunnel_of(binding);
+	if (!tunnel)
+		return drop(ERROR);
+	if (!skb_is_whole(skb, ip, ETHERNET_SIZE))
+		return drop(DROPPED_MALFORMED);
+	if (same(&ip->destination, &tunnel->local))
+		return CONTINUE; // to the gateway itself
+	if (binding->flags & LOCAL_ROUTING && other && other->flags & LOCAL_ROUTING && (other->tunnel || other->flags & ROUTED))
+		return CONTINUE; // the stack has the route to the other access interface
+	if (ip->hop_limit <= 1) {
+		count(PASSED_HOP_LIMIT);
+		return bpf_redirect(settings->device, 0);
+	}
+	if (skb_wire_length(skb, ip, ETHERNET_SIZE) + IP6_SIZE > tunnel->mtu) {
+		count(PASSED_TOO_BIG);
+		return bpf_redirect(settings->device, 0);
+	}
+	ip = skb_header(skb, ETHERNET_SIZE);
+	if (!ip)
+		return drop(ERROR);
+	ip->hop_limit -= 1;
+	return skb_encapsulate(skb, ip, binding, tunnel, settings);
+}
+
 // A frame that comes in on a port that faces the network.
 INLINE int gateway_network_frame(struct __sk_buff *skb)
 {
@@ -83,14 +90,12 @@ INLINE int gateway_network_frame(struct __sk_buff *skb)
 	if (!found || !is_ours(&inside.outer_destination)) {
 		ip = skb_header(skb, ETHERNET_SIZE);
 		struct binding *binding = ip ? binding_of(&ip->destination) : 0;
-		if (!binding || settings->flags & LOCAL_ROUTING)
-			return CONTINUE;
-		return towards_anchor(skb, ip, binding, settings);
+		return binding && keeps_to_its_tunnel(binding) ? towards_anchor(skb, ip, binding, settings) : CONTINUE;
 	}
 	if (found < 0)
 		return drop(DROPPED_MALFORMED);
 	struct binding *binding = binding_of(&inside.header.destination);
-	if (!binding)
+	if (!binding || binding->flags & ROUTED)
 		return drop(DROPPED_UNKNOWN_INNER);
 	if (!binding->tunnel)
 		return drop(DROPPED_BOUND_TO_NOTHING);

@@ -5,11 +5,15 @@
 
 #include "packet.h"
 
-// One binding. `tunnel` 0: the packets of the prefix are dropped silently (RFC 5213 section 5.3.5). `access`: at a gateway
-// the interface behind which the prefix lives.
+// One binding. `tunnel` 0: the packets of the prefix are dropped silently (RFC 5213 section 5.3.5), unless they are routed.
+// `access`: at a gateway the interface behind which the prefix lives.
 struct binding {
-	u32 tunnel, access;
+	u16 tunnel, flags;
+	u32 access;
 };
+
+#define LOCAL_ROUTING 1 // EnableMAGLocalRouting (RFC 5213 section 6.10.3)
+#define ROUTED 2 // a prefix of the gateway's own link: its packets meet ordinary routing (section 6.14)
 
 // One tunnel, shared by all the bindings that point to it. `mtu` is the path MTU outside.
 struct tunnel {
@@ -26,7 +30,6 @@ struct next_hop {
 	u32 reserved;
 };
 
-#define LOCAL_ROUTING 1 // EnableMAGLocalRouting (RFC 5213 section 6.10.3)
 #define POLICY_ROUTING 2 // there are routing rules that look at more than the destination: do not remember the way to it
 #define HOME_ADDRESSES 4 // there are bindings of home addresses (RFC 6275)
 #define MOBILE_NETWORKS 8 // there are bindings of mobile network prefixes (RFC 3963)

@@ -159,7 +159,7 @@ INLINE int xdp_gateway_access_frame(struct xdp_md *xdp)
 	if (is_link_local(&ip->destination) || is_multicast(&ip->destination))
 		return XDP_PASS;
 	struct binding *binding = binding_of(&ip->source);
-	if (!binding || binding->access != xdp->ingress_ifindex || settings->flags & LOCAL_ROUTING)
+	if (!binding || binding->access != xdp->ingress_ifindex || binding->flags & LOCAL_ROUTING)
 		return XDP_PASS;
 	struct tunnel *tunnel = binding->tunnel ? tunnel_of(binding) : 0;
 	if (!tunnel || same(&ip->destination, &tunnel->local))

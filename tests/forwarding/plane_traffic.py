@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from halma.engine.api import Bind, Tunnel
+from halma.engine.api import Bind, BindingKind, Tunnel
 from halma.forwarding.plane import Plane
 from tests.forwarding.plane_network import ANCHOR, FAR, FIRST, GATEWAY, WAIT, Network, inside
 from tests.forwarding.plane_openers import Planes
@@ -25,9 +25,14 @@ def prefix(host: str) -> bytes:
     return address(host)[:8] + bytes(8)
 
 
-def bind(plane: Plane, host: str, tunnel: Tunnel | None, access: int = 0) -> None:
+def bind(plane: Plane, host: str, tunnel: Tunnel | None, access: int = 0, *, local_routing: bool = False) -> None:
     """Bind a host's prefix."""
-    assert plane.apply([Bind(1, prefix(host), 64, tunnel, access)]) == [0]
+    assert plane.apply([Bind(1, prefix(host), 64, tunnel, access, local_routing=local_routing)]) == [0]
+
+
+def bind_locally(plane: Plane, host: str, access: int, *, local_routing: bool = False) -> None:
+    """Bind the prefix of a gateway's own link."""
+    assert plane.apply([Bind(1, prefix(host), 64, None, access, BindingKind.LOCAL, local_routing)]) == [0]
 
 
 def counted(plane: Plane, name: str, packets: int) -> bool:

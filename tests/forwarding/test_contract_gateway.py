@@ -145,8 +145,9 @@ def test_two_nodes_of_one_gateway_talk_through_the_anchor(network: Network, plan
 
 @pytest.mark.rfc("5213#6.10.5-9", "5213#6.10.5-11")
 def test_two_nodes_of_one_gateway_talk_directly_when_allowed(network: Network, planes: Planes) -> None:
-    plane = gateway_with_first(network, planes, local_routing=True)
-    bind(plane, SECOND, TO_ANCHOR, network.index("gateway.access2"))
+    plane = planes.gateway()
+    bind(plane, FIRST, TO_ANCHOR, network.index("gateway.access1"), local_routing=True)
+    bind(plane, SECOND, TO_ANCHOR, network.index("gateway.access2"), local_routing=True)
     from_first(network, udp(FIRST, SECOND, port=102))
     got = network.wire("second.eth0").receive(marked(102))
     assert got is not None
@@ -158,6 +159,23 @@ def test_two_nodes_of_one_gateway_talk_directly_when_allowed(network: Network, p
     got = network.wire("second.eth0").receive(lambda packet: packet.next_header == 17)
     assert got is not None
     assert marked(105)(got)
+
+
+@pytest.mark.rfc("5213#9.2-3")
+@pytest.mark.parametrize("allowed", [(True, False), (False, True)])
+def test_two_nodes_of_which_one_may_not_talk_directly_talk_through_the_anchor(
+    network: Network, planes: Planes, allowed: tuple[bool, bool]
+) -> None:
+    plane = planes.gateway()
+    ports = [network.index("gateway.access1"), network.index("gateway.access2")]
+    for host, port in zip((FIRST, SECOND), ports, strict=True):  # it was allowed to both before
+        bind(plane, host, TO_ANCHOR, port, local_routing=True)
+    for host, port, flag in zip((FIRST, SECOND), ports, allowed, strict=True):
+        bind(plane, host, TO_ANCHOR, port, local_routing=flag)
+    from_first(network, udp(FIRST, SECOND, port=107))
+    got = network.wire("anchor.core1").receive(marked(107))
+    assert got is not None
+    assert got.next_header == IPV6
 
 
 @pytest.mark.rfc("5213#6.10.5-7")

@@ -202,6 +202,10 @@ def test_a_full_table_of_homes_refuses_and_keeps_what_it_has() -> None:
         (Side.ANCHOR, BindingKind.MOBILE_NETWORK, 65, errno.EOPNOTSUPP),
         (Side.ANCHOR, BindingKind.MOBILE_NETWORK, 40, errno.EINVAL),  # bits behind the length
         (Side.GATEWAY, BindingKind.HOME_ADDRESS, 128, errno.EOPNOTSUPP),
+        (Side.ANCHOR, BindingKind.LOCAL, 64, errno.EOPNOTSUPP),
+        (Side.NODE, BindingKind.LOCAL, 64, errno.EOPNOTSUPP),
+        (Side.GATEWAY, BindingKind.LOCAL, 56, errno.EOPNOTSUPP),
+        (Side.GATEWAY, BindingKind.LOCAL, 64, errno.EINVAL),  # it has no tunnel
         (Side.NODE, BindingKind.PROXY, 64, errno.EOPNOTSUPP),
         (Side.NODE, BindingKind.MOBILE_NETWORK, 64, 0),
     ],

@@ -75,7 +75,6 @@ class GatewayService(Service):
             prefixes=(),
             path_mtu=table.path_mtu,
             maximum_bindings=table.maximum_attachments,
-            local_routing=table.local_routing,
         )
         return table.plane, settings
 

@@ -31,7 +31,7 @@ from halma.text import Prefix
 
 MECHANISMS = ("auto", "xdp", "tcx", "clsact")
 _CONFIGURATION = struct.Struct("=IIII")
-_LOCAL_ROUTING, _POLICY_ROUTING, _HOME_ADDRESSES, _MOBILE_NETWORKS, _HOME_AGENT = 1, 2, 4, 8, 16
+_POLICY_ROUTING, _HOME_ADDRESSES, _MOBILE_NETWORKS, _HOME_AGENT = 2, 4, 8, 16
 _FIRST = bytes(4)
 _DEFAULT_RULES = ((0, 255), (32766, 254))
 
@@ -47,7 +47,7 @@ class BpfPlane:
         self.software = False
         self.on_path_mtu: Callable[[Tunnel, int], None] | None = None
         self._mechanism = mechanism
-        self._generation, self._flags = 1, _LOCAL_ROUTING if settings.local_routing else 0
+        self._generation, self._flags = 1, 0
         if settings.home_agent:
             self._flags |= _HOME_AGENT
         self._lock = threading.Lock()
@@ -216,7 +216,7 @@ class BpfPlane:
             outcome = dict(zip(fine, self._tables.apply([changes[index] for index in fine]), strict=True))
             answers = [routed.get(index, outcome.get(index, 0)) for index in range(len(changes))]
         for change in changes:
-            if len(change.prefix) == 16 and self._tables.record_of(change.prefix) is None:
+            if len(change.prefix) == 16 and not self._tables.is_bound(change.prefix):
                 with contextlib.suppress(OSError):
                     self._netlink.delete_route(Route(change.prefix, change.prefix_length, 0))
         return answers

@@ -25,10 +25,11 @@ _LENGTHS = {
     BindingKind.HOME_ADDRESS: range(128, 129),
     BindingKind.MOBILE_NETWORK: range(1, 65),
     BindingKind.PROXY: range(PREFIX_LENGTH, PREFIX_LENGTH + 1),
+    BindingKind.LOCAL: range(PREFIX_LENGTH, PREFIX_LENGTH + 1),
 }
 _KINDS = {
-    Side.ANCHOR: tuple(BindingKind),
-    Side.GATEWAY: (BindingKind.PROXY,),
+    Side.ANCHOR: (BindingKind.HOME_ADDRESS, BindingKind.MOBILE_NETWORK, BindingKind.PROXY),
+    Side.GATEWAY: (BindingKind.PROXY, BindingKind.LOCAL),
     Side.NODE: (BindingKind.HOME_ADDRESS, BindingKind.MOBILE_NETWORK),
 }
 
@@ -36,7 +37,7 @@ _KINDS = {
 def refusal(change: Change, settings: PlaneSettings) -> int:
     """0, or the errno that the change is refused with: EOPNOTSUPP for a length that its kind of binding cannot have, or a kind
     that this side has no use for; EINVAL for a prefix that has bits behind its length, is link-local or multicast, or (a
-    gateway's Bind) names no access interface."""
+    gateway's Bind) names no access interface, or a tunnel for a prefix of its own link."""
     prefix, length = change.prefix, change.prefix_length
     if change.kind not in _KINDS[settings.side] or length not in _LENGTHS[change.kind]:
         return errno.EOPNOTSUPP
@@ -44,6 +45,8 @@ def refusal(change: Change, settings: PlaneSettings) -> int:
         return errno.EINVAL
     if isinstance(change, Bind):
         if settings.side is Side.GATEWAY and not change.access:
+            return errno.EINVAL
+        if change.kind is BindingKind.LOCAL and change.tunnel is not None:
             return errno.EINVAL
         if change.tunnel is not None and (len(change.tunnel.local) != 16 or len(change.tunnel.remote) != 16):
             return errno.EINVAL

@@ -46,7 +46,8 @@ class MemoryPlane:
         answers = []
         for change in changes:
             self.history.append(change)
-            key = (change.kind, change.prefix, change.prefix_length)
+            kind = BindingKind.PROXY if change.kind is BindingKind.LOCAL else change.kind  # a /64 is one or the other
+            key = (kind, change.prefix, change.prefix_length)
             error = self.refuse_next.pop(0) if self.refuse_next else refusal(change, self.settings)
             if not error and isinstance(change, Bind):
                 if key not in self._bound and len(self._bound) >= self.settings.maximum_bindings:

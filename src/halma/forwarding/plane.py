@@ -61,7 +61,6 @@ class PlaneSettings:
     prefixes: tuple[tuple[bytes, int], ...]
     path_mtu: int = 1500
     maximum_bindings: int = 65536
-    local_routing: bool = False
     home_agent: bool = False
     device: str = ""
 

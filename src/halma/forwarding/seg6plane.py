@@ -25,7 +25,7 @@ import struct
 import subprocess
 from collections.abc import Callable, Iterable, Sequence
 
-from halma.engine.api import Bind, Tunnel, Unbind
+from halma.engine.api import Bind, BindingKind, Tunnel, Unbind
 from halma.forwarding.checks import forwarding_notes, inner_mtu
 from halma.forwarding.claim import Claim, claim_the_dead
 from halma.forwarding.nft import nft, tables_of_the_dead
@@ -95,7 +95,7 @@ class Seg6Plane:
         self._tables = Tables(
             settings, DictionaryMap(8, settings.maximum_bindings), DictionaryMap(4, settings.maximum_bindings + 1)
         )
-        self._held: dict[bytes, tuple[Tunnel | None, int]] = {}
+        self._held: dict[bytes, Bind] = {}
         self._narrow: dict[Tunnel, int] = {}
         self._narrowed: set[bytes] = set()
         self._numbers: dict[Tunnel | None, int] = {}
@@ -172,9 +172,8 @@ class Seg6Plane:
             self._netlink.replace_route(unreachable)
             undo.callback(self._netlink.delete_route, unreachable)
         else:
-            self._rules = AccessRules(self._netlink, self._claim, self.settings.local_routing)
+            self._rules = AccessRules(self._netlink, self._claim, self._device)
             undo.callback(self._rules.close)
-            self._netlink.replace_route(Route(_EVERYTHING, 0, self._device, self._rules.table))
         segment = Route(self._segment, 128, self._device, encapsulation=_out(), encapsulation_type=_SEG6_LOCAL)
         self._netlink.replace_route(segment)
         if len(self.settings.addresses) > 1:
@@ -264,35 +263,37 @@ class Seg6Plane:
     def _bind(self, change: Bind, commands: list[str]) -> None:
         prefix, tunnel = change.prefix, change.tunnel
         old = self._held.get(prefix)
-        if old is not None and old[0] is not None:
-            commands.append(self._element("delete", prefix, old[0]))
+        if old is not None and old.kind is not change.kind:
+            self._unbind(prefix, commands)
+            old = None
+        if old is not None and old.tunnel is not None:
+            commands.append(self._element("delete", prefix, old.tunnel))
         if tunnel is not None:
             commands.append(self._element("add", prefix, tunnel))
         if self._at_anchor:
             self._netlink.replace_route(self._route(prefix, tunnel, self._inner_table))
             self._set_mtu(prefix, tunnel)
         else:
-            self._bind_at_gateway(prefix, tunnel, change.access, old)
-        self._held[prefix] = (tunnel, change.access)
+            self._bind_at_gateway(change, old)
+        self._held[prefix] = change
 
     def _route(self, prefix: bytes, tunnel: Tunnel | None, table: int, length: int = 64) -> Route:
         if tunnel is None:
             return Route(prefix, length, 0, table, kind=BLACKHOLE)
         return Route(prefix, length, self._device, table, encapsulation=_into(tunnel.remote), encapsulation_type=_SEG6)
 
-    def _bind_at_gateway(
-        self, prefix: bytes, tunnel: Tunnel | None, access: int, old: tuple[Tunnel | None, int] | None
-    ) -> None:
+    def _bind_at_gateway(self, change: Bind, old: Bind | None) -> None:
         assert self._rules is not None
-        self._netlink.replace_route(Route(prefix, 64, access))
-        if old is None or old[0] != tunnel:
+        prefix, tunnel = change.prefix, change.tunnel
+        self._netlink.replace_route(Route(prefix, 64, change.access))
+        if change.kind is not BindingKind.LOCAL and (old is None or old.tunnel != tunnel):
             table = self._tunnel_table(tunnel)
             self._netlink.replace_route(self._route(_EVERYTHING, tunnel, table, 0))
             self._netlink.add_rule(self._tunnel_rule(prefix, tunnel))
             if old is not None:
-                self._netlink.delete_rule(self._tunnel_rule(prefix, old[0]))
-                self._drop_table(old[0])
-        self._rules.bind(prefix, access)
+                self._netlink.delete_rule(self._tunnel_rule(prefix, old.tunnel))
+                self._drop_table(old.tunnel)
+        self._rules.bind(change)
 
     def _tunnel_table(self, tunnel: Tunnel | None) -> int:
         """The table of a tunnel has one route: into it (or, for bindings to nothing, nowhere)."""
@@ -311,7 +312,7 @@ class Seg6Plane:
         old = self._held.pop(prefix, None)
         if old is None:
             return
-        tunnel, _ = old
+        tunnel = old.tunnel
         if tunnel is not None:
             commands.append(self._element("delete", prefix, tunnel))
         if self._at_anchor:
@@ -319,8 +320,9 @@ class Seg6Plane:
             self._set_mtu(prefix, None)
         elif self._rules is not None:
             self._rules.unbind(prefix)
-            self._netlink.delete_rule(self._tunnel_rule(prefix, tunnel))
-            self._drop_table(tunnel)
+            if old.kind is not BindingKind.LOCAL:
+                self._netlink.delete_rule(self._tunnel_rule(prefix, tunnel))
+                self._drop_table(tunnel)
             self._netlink.delete_route(Route(prefix, 64, 0))
 
     def _set_mtu(self, prefix: bytes, tunnel: Tunnel | None) -> None:
@@ -334,7 +336,7 @@ class Seg6Plane:
 
     def bindings(self) -> Iterable[tuple[bytes, int, Tunnel | None]]:
         """What was carried out."""
-        return [(prefix, 64, tunnel) for prefix, (tunnel, _) in self._held.items()]
+        return [(prefix, 64, held.tunnel) for prefix, held in self._held.items()]
 
     def tunnels(self) -> dict[Tunnel, int]:
         """The tunnels in use and how many bindings share each."""
@@ -348,8 +350,8 @@ class Seg6Plane:
         else:
             self._narrow.pop(tunnel, None)
         if self._at_anchor:
-            for prefix, (held, _) in self._held.items():
-                if held == tunnel:
+            for prefix, held in self._held.items():
+                if held.tunnel == tunnel:
                     self._set_mtu(prefix, tunnel)
 
     def routes_changed(self) -> None:

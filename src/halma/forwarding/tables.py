@@ -24,7 +24,11 @@ from halma.forwarding.checks import PREFIX_LENGTH, refusal
 from halma.forwarding.plane import Change, PlaneSettings, Side
 
 _TUNNEL = struct.Struct("=16s16sI28x")
-_BINDING = struct.Struct("=II")
+_BINDING = struct.Struct("=HHI")
+_LOCAL_ROUTING, _ROUTED = 1, 2
+"""Flags of a binding (bpf/maps.h)."""
+_FLAGS_AT = 32
+"""Where a target's flags are in its key, above the access interface."""
 _LENGTH = struct.Struct("=I")
 _HOME, _NETWORK = 17, 20
 """Octets of the names of home addresses and mobile networks; a home network prefix has 16."""
@@ -106,9 +110,9 @@ class DictionaryMap:
 
 
 def name_of(change: Change) -> bytes:
-    """What a binding is called here. The length of the name tells its kind: a home network prefix is its 16 octets; a home
-    address has one more; a mobile network is the key of the kernel's longest-prefix match."""
-    if change.kind is BindingKind.PROXY:
+    """What a binding is called here. The length of the name tells its kind: a home network prefix, or that of a gateway's own
+    link, is its 16 octets; a home address has one more; a mobile network is the key of the kernel's longest-prefix match."""
+    if change.kind is BindingKind.PROXY or change.kind is BindingKind.LOCAL:
         return change.prefix
     if change.kind is BindingKind.HOME_ADDRESS:
         return change.prefix + b"\0"
@@ -121,16 +125,17 @@ def key_of(name: bytes) -> bytes:
 
 
 class Target:
-    """What a binding points to: a tunnel, and at a gateway the access interface. All bindings with the same share one."""
+    """What a binding points to: a tunnel, and at a gateway the access interface, with its flags. All bindings with the same
+    share one."""
 
     __slots__ = ("record", "users", "value")
 
-    def __init__(self, record: TunnelRecord, access: int) -> None:
-        self.record, self.users, self.value = record, 0, _BINDING.pack(record.number, access)
+    def __init__(self, record: TunnelRecord, access: int, flags: int) -> None:
+        self.record, self.users, self.value = record, 0, _BINDING.pack(record.number, flags, access)
 
 
 class TunnelRecord:
-    """A tunnel in use: its number in the map, its path MTU, and its targets by access interface."""
+    """A tunnel in use: its number in the map, its path MTU, and its targets by access interface and flags."""
 
     __slots__ = ("destination", "mtu", "number", "targets", "tunnel")
 
@@ -166,13 +171,18 @@ class Tables:
         self._records: dict[Tunnel, TunnelRecord] = {}
         self._by_remote: dict[bytes, TunnelRecord] = {}  # a shorter way to most records than the hash of a Tunnel
         self._nothing = TunnelRecord(Tunnel(bytes(16), bytes(16)), 0, 0)
+        self._routed = TunnelRecord(Tunnel(bytes(16), bytes(16)), 0, 0)
         self._bound: dict[bytes, Target] = {}
         self._path_mtus: dict[Tunnel, int] = {}
 
     def record_of(self, prefix: bytes) -> TunnelRecord | None:
-        """What a home network prefix (16 bytes) is bound to; None when it is not bound."""
+        """What a home network prefix (16 bytes) is bound to; None when it is bound to no tunnel and not dropped either."""
         target = self._bound.get(prefix)
-        return None if target is None else target.record
+        return None if target is None or target.record is self._routed else target.record
+
+    def is_bound(self, prefix: bytes) -> bool:
+        """Whether a home network prefix, or one of a gateway's own link (16 bytes), is bound."""
+        return prefix in self._bound
 
     def record_to(self, address: bytes) -> TunnelRecord | None:
         """What an address is bound to: as a home address, as one of a mobile network, or by its home network prefix."""
@@ -218,24 +228,30 @@ class Tables:
                     writes.pop(key, None)
                     removals[key] = None
                 continue
-            tunnel = change.tunnel
+            tunnel, place = change.tunnel, change.access
+            if change.local_routing:
+                place |= _LOCAL_ROUTING << _FLAGS_AT
             if tunnel is None:
                 record: TunnelRecord | None = self._nothing
+                if change.kind is BindingKind.LOCAL:
+                    record = self._routed
+                    place |= _ROUTED << _FLAGS_AT
             else:
                 record = by_remote.get(tunnel.remote)
                 if record is None or record.tunnel.local != tunnel.local:
                     record = self._records.get(tunnel)
-            target = None if record is None else record.targets.get(change.access)
+            target = None if record is None else record.targets.get(place)
             if (
                 target is None
                 or old is None
+                or change.kind is not BindingKind.PROXY
                 or len(prefix) != 16
                 or change.prefix_length != PREFIX_LENGTH
                 or (at_gateway and not change.access)
             ):
                 error = self._refusal(change)
                 if not error and target is None:
-                    target = self._new_target(tunnel, change.access)
+                    target = self._new_target(record, tunnel, place)
                     error = errno.ENOSPC if target is None else 0
                 if error or target is None:
                     answers[index] = error
@@ -260,7 +276,7 @@ class Tables:
         return answers
 
     def _refusal(self, change: Change) -> int:
-        if change.kind is not BindingKind.PROXY and self._home_maps is None:
+        if self._home_maps is None and change.kind in (BindingKind.HOME_ADDRESS, BindingKind.MOBILE_NETWORK):
             return errno.EOPNOTSUPP
         return refusal(change, self._settings)
 
@@ -296,7 +312,7 @@ class Tables:
         record = target.record
         if target.users or target not in record.targets.values():
             return
-        record.targets = {access: held for access, held in record.targets.items() if held is not target}
+        record.targets = {place: held for place, held in record.targets.items() if held is not target}
         if not record.targets and self._records.get(record.tunnel) is record:
             del self._records[record.tunnel]
             if self._by_remote.get(record.tunnel.remote) is record:
@@ -367,10 +383,9 @@ class Tables:
         """How many mobile networks are bound."""
         return len(self._network_keys)
 
-    def _new_target(self, tunnel: Tunnel | None, access: int) -> Target | None:
-        """The target for a tunnel and access interface, with an entry for the tunnel when it has none; None when all the
-        numbers of tunnels are in use. Raises OSError."""
-        record = self._nothing if tunnel is None else self._records.get(tunnel)
+    def _new_target(self, record: TunnelRecord | None, tunnel: Tunnel | None, place: int) -> Target | None:
+        """The target for a tunnel at a place (access interface and flags), with an entry for the tunnel when it has no record;
+        None when all the numbers of tunnels are in use. Raises OSError."""
         if record is None and tunnel is not None:
             if not self._free:
                 return None
@@ -380,7 +395,7 @@ class Tables:
             self._records[tunnel] = record
             self._by_remote.setdefault(tunnel.remote, record)
         assert record is not None
-        target = record.targets[access] = Target(record, access)
+        target = record.targets[place] = Target(record, place & 0xFFFFFFFF, place >> _FLAGS_AT)
         return target
 
     def set_path_mtu(self, tunnel: Tunnel, mtu: int) -> None:
@@ -398,7 +413,7 @@ class Tables:
         """The bindings as the kernel holds them."""
         known: dict[int, Tunnel | None] = {0: None}
         for key, raw in chain(self._prefixes.items(), *(held.items() for held in self._home_maps or ())):
-            number, _ = _BINDING.unpack(raw)
+            number, _, _ = _BINDING.unpack(raw)
             if number not in known:
                 held = self._tunnels.lookup(struct.pack("=I", number))
                 local, remote, _ = _TUNNEL.unpack(held or bytes(_TUNNEL.size))

@@ -14,16 +14,16 @@ import contextlib
 import errno
 from collections.abc import Callable, Iterable, Sequence
 
-from halma.engine.api import Bind, Tunnel
+from halma.engine.api import Bind, BindingKind, Tunnel
 from halma.forwarding.checks import forwarding_notes, inner_mtu
 from halma.forwarding.claim import Claim, claim_the_dead
 from halma.forwarding.plane import COUNTERS, Change, PlaneSettings, PortKind, PortState, Side
-from halma.forwarding.rtnetlink import PROTOCOL, Route, RouteNetlink, Rule
+from halma.forwarding.rtnetlink import MAIN_TABLE, PROTOCOL, Route, RouteNetlink, Rule
 from halma.forwarding.slowpath import SlowPath
 from halma.forwarding.tables import DictionaryMap, Tables
 from halma.forwarding.tundevice import TunDevice
 
-_TABLE = 52130
+_TABLE, _LOCAL_TABLE = 52130, 52114  # + the claimed number
 _BOUND, _REST = 5216, 5232  # + the claimed number, in this order
 _TO_TABLE, _DROP = 1, 6
 
@@ -43,20 +43,20 @@ def clean_rules(netlink: RouteNetlink, claim: Claim, first: int) -> None:
 
 
 class AccessRules:
-    """The routing rules of a gateway whose packets the kernel's own routing has to bring to the tunnel."""
+    """The routing rules of a gateway whose packets the kernel's own routing has to bring to the tunnel. Two tables have a
+    default route into it; in the second one there are also the prefixes that may be talked to directly."""
 
-    def __init__(self, netlink: RouteNetlink, claim: Claim, local_routing: bool) -> None:
-        """Removes what a gateway that died under another number or this one has left. Raises OSError."""
-        self._netlink, self._number, self._local_routing = netlink, claim.number, local_routing
+    def __init__(self, netlink: RouteNetlink, claim: Claim, device: int) -> None:
+        """`device` is where packets for the tunnel go. Removes what a gateway that died under another number or this one has
+        left. Raises OSError."""
+        self._netlink, self._number = netlink, claim.number
         self._names: dict[int, str] = {}
         self._bound: dict[bytes, Rule] = {}
+        self._direct: set[bytes] = set()
         clean_rules(netlink, claim, _BOUND)
         clean_rules(netlink, claim, _REST)
-
-    @property
-    def table(self) -> int:
-        """The routing table whose default route leads to the tunnel."""
-        return _TABLE + self._number
+        for first in (_TABLE, _LOCAL_TABLE):
+            self._netlink.replace_route(Route(bytes(16), 0, device, first + self._number))
 
     def _priority(self, base: int) -> int:
         return base + self._number
@@ -72,15 +72,22 @@ class AccessRules:
         if name is not None:
             self._netlink.delete_rule(Rule(self._priority(_REST), interface_name=name, action=_DROP))
 
-    def bind(self, prefix: bytes, access: int) -> None:
-        """Packets from the prefix on this access interface go to the tunnel's table."""
+    def bind(self, change: Bind) -> None:
+        """Packets from the prefix on its access interface go to a table with the tunnel, or where everybody's go."""
+        prefix, access = change.prefix, change.access
         name = self._names.get(access)
         if name is None:
             raise OSError(errno.ENODEV, "not an access interface of this plane")
-        rule = Rule(self._priority(_BOUND), self.table, prefix, 64, name, _TO_TABLE)
+        table = (_LOCAL_TABLE if change.local_routing else _TABLE) + self._number
+        if change.kind is BindingKind.LOCAL:
+            table = MAIN_TABLE
+        rule = Rule(self._priority(_BOUND), table, prefix, 64, name, _TO_TABLE)
         held = self._bound.get(prefix)
-        if self._local_routing:
-            self._netlink.replace_route(Route(prefix, 64, access, self.table))
+        if change.local_routing:
+            self._netlink.replace_route(Route(prefix, 64, access, _LOCAL_TABLE + self._number))
+            self._direct.add(prefix)
+        else:
+            self._withdraw(prefix)
         if held == rule:
             return
         self._netlink.add_rule(rule)
@@ -93,8 +100,13 @@ class AccessRules:
         held = self._bound.pop(prefix, None)
         if held is not None:
             self._netlink.delete_rule(held)
-            if self._local_routing:
-                self._netlink.delete_route(Route(prefix, 64, 0, self.table))
+            self._withdraw(prefix)
+
+    def _withdraw(self, prefix: bytes) -> None:
+        """The prefix may not be talked to directly any more."""
+        if prefix in self._direct:
+            self._direct.discard(prefix)
+            self._netlink.delete_route(Route(prefix, 64, 0, _LOCAL_TABLE + self._number))
 
     def close(self) -> None:
         """Remove all of them."""
@@ -132,9 +144,8 @@ class TunPlane:
                 for prefix, length in settings.prefixes:
                     self._netlink.replace_route(Route(prefix, length, self._device.index))
             else:
-                self._rules = AccessRules(self._netlink, claim, settings.local_routing)
+                self._rules = AccessRules(self._netlink, claim, self._device.index)
                 undo.callback(self._rules.close)
-                self._netlink.replace_route(Route(bytes(16), 0, self._device.index, self._rules.table))
             slow_path = SlowPath(self, self._tables, self._device.fd, hop_limit_is_done=True)
             undo.callback(slow_path.close)
             self._slow_path = slow_path
@@ -177,7 +188,7 @@ class TunPlane:
             try:
                 if isinstance(change, Bind):
                     self._netlink.replace_route(Route(change.prefix, 64, change.access))
-                    self._rules.bind(change.prefix, change.access)
+                    self._rules.bind(change)
                 else:
                     self._rules.unbind(change.prefix)
                     self._netlink.delete_route(Route(change.prefix, 64, 0))
