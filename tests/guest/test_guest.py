@@ -57,7 +57,7 @@ def test_a_guest_that_does_not_end_is_ended() -> None:
 def test_the_forwarding_contract_holds() -> None:
     # What is chosen there by itself is clsact, so the contract need not run over it twice.
     pytest_arguments = ["-q", "-p", "no:cacheprovider", "--color=no", "-k", "not [clsact]", "tests/forwarding"]
-    assert in_guest([sys.executable, "-m", "pytest", *pytest_arguments], timeout=480) == 0
+    assert in_guest([sys.executable, "-m", "pytest", *pytest_arguments], timeout=900) == 0
 
 
 def test_a_host_moves() -> None:
