@@ -107,9 +107,9 @@ class ReceiveBatch(_Batch):
             if error in (errno.EAGAIN, errno.EINTR):
                 return []
             raise OSError(error, os.strerror(error))
-        names, controls, data = bytes(self._names), bytes(self._controls), bytes(self._data_view[: count * SIZE])
+        names, controls, data = bytes(self._names), bytes(self._controls), self._data_view
         return [
-            (names[peer], controls[ours], data[start : start + length])
+            (names[peer], controls[ours], data[start : start + length].tobytes())
             for (peer, ours, start), length in zip(_PLACES, self._lengths[:count].tolist(), strict=False)
         ]
 
