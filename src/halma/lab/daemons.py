@@ -25,14 +25,22 @@ Table = Mapping[str, "Scalar | Sequence[Scalar] | Table | Sequence[Table]"]
 
 _PATIENCE = 30.0
 
+ROUTER = "router"
+"""The role of `halma.lab.access_router`, which is no daemon of Halma's."""
+
+KEYS = "{keys}"
+"""Stands for the directory of a daemon's key files."""
+
 
 @value
 class Daemon:
-    """A daemon of the lab: `halma ROLE -c FILE` on a node, FILE being `tables`. The lab adds the socket and the directory."""
+    """A daemon of the lab: `halma ROLE -c FILE` on a node, FILE being `tables`. The lab adds the socket and the directory, and
+    writes the files of `keys`, name and text, for their owner alone: `{keys}/NAME` in a table's text means such a file."""
 
     node: str
     role: str
     tables: Table
+    keys: tuple[tuple[str, str], ...] = ()
 
 
 def to_toml(tables: Table, prefix: str = "") -> str:
@@ -49,10 +57,12 @@ def to_toml(tables: Table, prefix: str = "") -> str:
     return "".join(own) + "".join(below)
 
 
-def program() -> list[str]:
-    """The command `halma` of this installation."""
+def program(role: str) -> list[str]:
+    """The command of a role: `halma ROLE` of this installation, or the lab's own program for a plain router."""
+    if role == ROUTER:
+        return [sys.executable, "-m", "halma.lab.access_router"]
     beside = Path(sys.executable).with_name("halma")
-    return [str(beside)] if beside.exists() else [sys.executable, "-m", "halma"]
+    return [*([str(beside)] if beside.exists() else [sys.executable, "-m", "halma"]), role]
 
 
 class Daemons:
@@ -82,9 +92,14 @@ class Daemons:
                 if not isinstance(own, Mapping):
                     raise LabError(f"the daemon of {daemon.node} has no table [{daemon.role}]")
                 places = {"control_socket": str(self.control_socket(daemon.node)), "state_directory": str(state)}
-                tables[daemon.role] = {**places, **own}
+                if daemon.role != ROUTER:
+                    tables[daemon.role] = {**places, **own}
+                for name, key in daemon.keys:
+                    (state / name).touch(mode=0o600)
+                    (state / name).write_text(f"{key}\n")
                 file = self._configurations / f"{daemon.node}.toml"
-                file.write_text(f"# The lab's {daemon.role} on {daemon.node}.\n{to_toml(tables)}")
+                text = to_toml(tables).replace(KEYS, str(state))
+                file.write_text(f"# The lab's {daemon.role} on {daemon.node}.\n{text}")
                 heard = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
                 notify = self._network.directory / f"notify-{daemon.node}"
                 notify.unlink(missing_ok=True)
@@ -93,7 +108,7 @@ class Daemons:
                     f"halma {daemon.role}",
                     daemon.node,
                     self._network.namespace(daemon.node),
-                    [*program(), daemon.role, "-c", str(file)],
+                    [*program(daemon.role), "-c", str(file)],
                     self._logs / f"{daemon.node}.log",
                     environment={"NOTIFY_SOCKET": str(notify)},
                 )

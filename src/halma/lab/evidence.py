@@ -109,8 +109,11 @@ class Evidence:
         if (records / "events.jsonl").exists():
             self.events = [json.loads(line) for line in (records / "events.jsonl").read_text().splitlines()]
         self._results = {path.stem: json.loads(path.read_text()) for path in (records / "traffic").glob("*.json")}
-        self.owners = topology.owners() | {
-            IPv6Address(address).packed: node for node, address in self.journal["addresses"].items()
+        # Care-of addresses are those that a node's kernel had besides.
+        self.owners = {
+            **{IPv6Address(event["address"]).packed: event["node"] for event in self.events if event["event"] == "address"},
+            **topology.owners(),
+            **{IPv6Address(address).packed: node for node, address in self.journal["addresses"].items()},
         }
 
     def owner(self, address: bytes) -> str:
@@ -233,15 +236,30 @@ class Evidence:
         return {}
 
     def _deliver(self, stream: int) -> list[Delivery]:
-        ends = self.points_of(self.streams[stream]["destination"])
+        destination = self.streams[stream]["destination"]
         seen = self._probes.get(stream, {})
         sent = self.sent(stream)
         found = []
         for number in range(max(sent, max(seen, default=-1) + 1)):
             sightings = tuple(seen.get(number, ()))
-            arrived = next((sighting for sighting in sightings if sighting.point in ends and sighting.bare), None)
+            arrived = next((sighting for sighting in sightings if self.arrives(sighting, destination)), None)
             found.append(Delivery(number, sightings, arrived))
         return found
+
+    def arrives(self, sighting: Sighting, node: str) -> bool:
+        """Whether a packet was seen on a node's own link, bare or in a tunnel that ends at the node."""
+        if sighting.point not in self._points(node):
+            return False
+        return sighting.bare or (len(sighting.layers) == 2 and self.owners.get(sighting.outer.destination) == node)
+
+    def _points(self, node: str) -> set[str]:
+        if node not in self._points_known:
+            self._points_known[node] = self.points_of(node)
+        return self._points_known[node]
+
+    @cached_property
+    def _points_known(self) -> dict[str, set[str]]:
+        return {}
 
     def sent(self, stream: int) -> int:
         """How many probes of a stream its sender says it has sent, 0 where it says nothing."""

@@ -155,27 +155,34 @@ def _covered(spans: list[tuple[float, float]], start: float, end: float) -> floa
 
 
 def registration_pair(signals: list[Signal], window: Window) -> tuple[Signal, Signal] | None:
-    """The first proxy registration among the messages about a host by its new gateway after a movement, and the answer
-    that accepted it."""
-    updates = [
+    """The last registration that a movement needs, and the answer that accepted it: among the messages about a host the
+    first update that it sends itself, or else the first proxy registration by its new gateway."""
+    after = [
+        signal for signal in signals if isinstance(signal.message, BindingUpdate) and window.moved <= signal.sent < window.until
+    ]
+    updates = [signal for signal in after if not _flags(signal) & BindingUpdateFlag.PROXY] or [
         signal
-        for signal in signals
-        if isinstance(signal.message, BindingUpdate)
-        and signal.message.flags & BindingUpdateFlag.PROXY
-        and signal.message.lifetime
-        and signal.source == window.target
-        and window.moved <= signal.sent < window.until
+        for signal in after
+        if _flags(signal) & BindingUpdateFlag.PROXY and signal.source == window.target and _lasts(signal)
     ]
     for update in updates:
         for answer in signals:
             if (
                 isinstance(answer.message, BindingAcknowledgement)
                 and answer.message.status < 128
-                and answer.destination == window.target
+                and answer.destination == update.source
                 and update.sent <= answer.sent < window.until
             ):
                 return updates[0], answer
     return None
+
+
+def _flags(signal: Signal) -> int:
+    return signal.message.flags if isinstance(signal.message, BindingUpdate) else 0
+
+
+def _lasts(signal: Signal) -> bool:
+    return isinstance(signal.message, BindingUpdate) and signal.message.lifetime > 0
 
 
 def handovers(evidence: Evidence, host: str) -> list[Handover]:

@@ -151,12 +151,11 @@ class Lab:
             self._say("starting the captures")
             self.captures.start()
         self._start_monitor()
-        anchors = [daemon for daemon in daemons if daemon.role != "gateway"]
-        gateways = [daemon for daemon in daemons if daemon.role == "gateway"]
         if daemons:
             self._say("starting the daemons")
-        self.daemons.start(*anchors)
-        self.daemons.start(*gateways)
+        # Whoever is registered with comes before those who register.
+        for roles in ({"anchor", "router"}, {"gateway"}, {"node"}):
+            self.daemons.start(*(daemon for daemon in daemons if daemon.role in roles))
 
     def stop(self) -> None:
         """End traffic, daemons and captures in this order and write the journal; the network stays. Does nothing the
@@ -314,7 +313,7 @@ def _describe(stream: Stream) -> dict[str, Any]:
     if isinstance(stream, Conversation):
         return {"kind": "tcp", "stream": stream.stream, "source": stream.client, "destination": stream.server}
     return {
-        "kind": "udp",
+        "kind": "udp" if stream.address is None else "stray",
         "stream": stream.stream,
         "source": stream.source,
         "destination": stream.destination,

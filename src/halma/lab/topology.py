@@ -116,7 +116,8 @@ class Link:
 @value
 class AccessLink:
     """The link of a mobile host. Its near end, `interface`, stays with the host; its far end, `far`, is what moves from one
-    gateway to the next. At the start it hangs in the air, at no gateway."""
+    gateway to the next. At the start it hangs in the air, at no gateway. `address` is the one that others know the host
+    by, where that is not the one which its kernel forms."""
 
     name: str
     host: str
@@ -124,6 +125,7 @@ class AccessLink:
     far: str
     interface: str = "eth0"
     mtu: int = 1500
+    address: IPv6Address | None = None
 
 
 @value
@@ -165,6 +167,9 @@ class Topology:
 
     def address(self, node: str) -> IPv6Address:
         """The first address that the topology declares for a node. Raises KeyError where it declares none."""
+        for access in self.access:
+            if access.host == node and access.address is not None:
+                return access.address
         for _, end in self.ends_of(node):
             if end.addresses:
                 return end.addresses[0].ip
@@ -172,7 +177,8 @@ class Topology:
 
     def owners(self) -> dict[bytes, str]:
         """Which node has which declared address."""
-        return {interface.ip.packed: end.node for link in self.links for end in link.ends for interface in end.addresses}
+        fixed = {interface.ip.packed: end.node for link in self.links for end in link.ends for interface in end.addresses}
+        return fixed | {access.address.packed: access.host for access in self.access if access.address is not None}
 
 
 def _check(topology: Topology) -> None:

@@ -26,13 +26,15 @@ _DRAIN = 0.3
 
 @value
 class Datagrams:
-    """Numbered UDP probes from one node to another, one every `interval_ms`."""
+    """Numbered UDP probes from one node to another, one every `interval_ms`. With an `address` they go to that one, which
+    nobody has, in the network of their destination: to see where the network would take them."""
 
     stream: int
     source: str
     destination: str
     interval_ms: float = 1.0
     size: int = 64
+    address: IPv6Address | None = None
 
 
 @value
@@ -64,8 +66,10 @@ def plans(streams: Sequence[Stream], addresses: Mapping[str, IPv6Address]) -> di
     for stream in streams:
         rhythm = {"stream": stream.stream, "interval_us": int(stream.interval_ms * 1000), "size": stream.size}
         if isinstance(stream, Datagrams):
-            plan(stream.source)["send"].append({**rhythm, "destination": str(addresses[stream.destination])})
-            plan(stream.destination)["receive"].append(stream.stream)
+            target = addresses[stream.destination] if stream.address is None else stream.address
+            plan(stream.source)["send"].append({**rhythm, "destination": str(target)})
+            if stream.address is None:
+                plan(stream.destination)["receive"].append(stream.stream)
         else:
             plan(stream.server)["accept"].append(rhythm)
             plan(stream.client)["connect"].append({**rhythm, "destination": str(addresses[stream.server])})

@@ -54,7 +54,7 @@ MOBILITY_HEADER, RAW = 135, 255
 """The protocols by which our sockets send Mobility Headers."""
 
 _NEW_ROUTE, _DELETE_ROUTE, _GET_ROUTE = 24, 25, 26
-_NEW_NEIGHBOUR = 28
+_NEW_NEIGHBOUR, _DELETE_NEIGHBOUR = 28, 29
 _NEW_RULE, _DELETE_RULE, _GET_RULE = 32, 33, 34
 _DELETE_ADDRESS, _GET_ADDRESS = 21, 22
 _UNICAST, _BLACKHOLE = 1, 6
@@ -117,6 +117,7 @@ class NodeInterface:
         for address, preferred in self._addresses.items():
             self._suppress(self._configure, address, preferred)
         self._fill_table()
+        self._forget_router()
         self._suppress(self._use_router)
         for prefix in self._on_link:
             self._suppress(self._route, _NEW_ROUTE, prefix, self.state.interface)
@@ -169,6 +170,18 @@ class NodeInterface:
         self._router = (address, link_layer_address)
         if address:
             self._suppress(self._use_router)
+
+    def _forget_router(self) -> None:
+        """Whether the router is still the one that it was is not known. What waits for its link-layer address was sent before
+        the link went, and must not go bare to whoever is here now."""
+        address, _ = self._router
+        if address:
+            self._router = (address, b"")
+            body = struct.pack("=BxxxiHBB", socket.AF_INET6, self.state.interface, 0, 0, 0) + attribute(1, address)
+            self._suppress(self._delete_neighbour, body)
+
+    def _delete_neighbour(self, body: bytes) -> None:
+        self._requests.ask(_DELETE_NEIGHBOUR, ACK, body)
 
     def _use_router(self) -> None:
         address, link_layer_address = self._router

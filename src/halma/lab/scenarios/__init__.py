@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from halma.lab.scenario import IDEAL, Play, Scenario
+from halma.lab.scenarios.a2_leave import Leave
 from halma.lab.scenarios.pmip_handover import PmipHandover
 
-SCENARIOS: tuple[Scenario, ...] = (PmipHandover(),)
+SCENARIOS: tuple[Scenario, ...] = (PmipHandover(), Leave(given_up=False), Leave(given_up=True))
 
 
 def plays() -> Iterator[Play]:
