@@ -98,4 +98,5 @@ def halma(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """A mobility suite for IPv6: the anchor and the gateway of a Proxy Mobile IPv6 domain, and a lab to see them work."""
+    """A mobility suite for IPv6: the anchor and the gateway of Proxy Mobile IPv6, the home agent and the node of Mobile IPv6,
+    and a lab to see them work."""
