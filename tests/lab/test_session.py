@@ -22,7 +22,7 @@ from halma.lab.network import RUN, Network, alive, labs, namespaces, processes_i
 from halma.lab.processes import LabError, run
 from halma.lab.recording import read
 from halma.lab.session import Lab
-from halma.lab.traffic import Conversation, both_ways, plans
+from halma.lab.traffic import Conversation, both_ways, paced, plans
 from tests.lab.networks import HOST, LEFT, RIGHT, pair, place, prepare, roaming
 
 root = pytest.mark.root
@@ -214,3 +214,8 @@ def test_plans_of_traffic() -> None:
     assert (made["cn"]["receive"], made["h1"]["receive"]) == ([2], [1])
     assert made["h1"]["connect"][0]["destination"] == str(LEFT)
     assert made["cn"]["accept"][0]["stream"] == 3
+
+
+def test_a_pace_slows_what_is_faster_and_nothing_else() -> None:
+    assert paced(Conversation(3, "h1", "cn"), 10.0) == Conversation(3, "h1", "cn", 20.0)
+    assert [paced(stream, 10.0).interval_ms for stream in both_ways(1, "cn", "h1")] == [10.0, 10.0]

@@ -8,6 +8,7 @@ output has the result alone, progress goes to standard error and only to a termi
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import shutil
@@ -107,6 +108,9 @@ def run_command(
     ] = None,
     delay: Annotated[float | None, typer.Option(metavar="MS", min=0, help="Delay of the core links, one way.")] = None,
     loss: Annotated[float | None, typer.Option(metavar="PERCENT", min=0, max=100, help="Loss on the core links.")] = None,
+    pace: Annotated[
+        float, typer.Option(metavar="MS", min=0, help="Send packets of traffic no oftener, for machines that are slow.")
+    ] = 0.0,
     ladder: Annotated[bool, typer.Option("--ladder", help="Print what was said, as a ladder.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every check.")] = False,
 ) -> None:
@@ -116,6 +120,7 @@ def run_command(
         if delay is not None or loss is not None:
             conditions = Conditions(delay or 0.0, 0.0, (loss or 0.0) / 100)
             chosen = [Play(one.name, one.scenario, conditions) for one in chosen]
+        chosen = [Play(one.name, one.scenario, dataclasses.replace(one.conditions, pace_ms=pace)) for one in chosen]
         places = _places(chosen, out)
         _need_root()
         verdicts = []

@@ -26,12 +26,14 @@ from halma.value import value
 
 @value
 class Conditions:
-    """What the core links of a run are like."""
+    """What the core links of a run are like, and how many milliseconds there are between two packets of a stream at the least,
+    which a slow machine may need."""
 
     delay_ms: float = 0.0
     jitter_ms: float = 0.0
     loss: float = 0.0
     seed: int = 1
+    pace_ms: float = 0.0
 
     @property
     def ideal(self) -> bool:
@@ -102,7 +104,7 @@ def run(play: Play, records: Path | None = None, progress: Callable[[str], None]
     """Play a scenario and judge it. Its records stay in `records`, where given. Raises LabError, KeyboardInterrupt."""
     scenario, conditions = play.scenario, play.conditions
     with interruptible():
-        lab = Lab(scenario.topology(conditions), records, progress=progress)
+        lab = Lab(scenario.topology(conditions), records, progress=progress, pace_ms=conditions.pace_ms)
         with lab:
             lab.journal["scenario"] = play.name
             lab.journal["conditions"] = dataclasses.asdict(conditions)

@@ -30,7 +30,7 @@ from halma.lab.daemons import Daemon, Daemons
 from halma.lab.network import Network, namespaces, processes_in
 from halma.lab.processes import LabError, Process, ask, finish, run, spawn
 from halma.lab.topology import Topology
-from halma.lab.traffic import Conversation, Datagrams, Stream, Traffic
+from halma.lab.traffic import Conversation, Datagrams, Stream, Traffic, paced
 
 _PATIENCE = 20.0
 _ROLES = ("captures", "config", "logs", "traffic")
@@ -86,7 +86,8 @@ def _pins(directory: Path) -> Iterator[str]:
 
 
 class Lab:
-    """A lab with its network, daemons, captures and traffic. `progress` is told what happens, in a few words."""
+    """A lab with its network, daemons, captures and traffic. `progress` is told what happens, in a few words;
+    no stream sends oftener than every `pace_ms`."""
 
     def __init__(
         self,
@@ -95,12 +96,14 @@ class Lab:
         *,
         capture: bool = True,
         progress: Callable[[str], None] | None = None,
+        pace_ms: float = 0.0,
     ) -> None:
         self.topology = topology
         self.network = Network(topology)
         self.remains: list[str] = []
         self.journal: dict[str, Any] = {"steps": [], "movements": [], "addresses": {}, "streams": [], "exits": {}}
         self._capture = capture
+        self._pace_ms = pace_ms
         self._say = progress or (lambda _: None)
         self._records = records
         self._before: dict[str, set[str]] = {}
@@ -230,6 +233,7 @@ class Lab:
 
     def talk(self, *streams: Stream) -> None:
         """Start all traffic; it runs until the end. Raises LabError."""
+        streams = tuple(paced(stream, self._pace_ms) for stream in streams)
         ends = {
             node
             for stream in streams

@@ -6,6 +6,7 @@ Always holds: every stream has its own number, which is in each of its packets; 
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import signal
 import sys
@@ -54,6 +55,11 @@ Stream = Datagrams | Conversation
 def both_ways(first: int, left: str, right: str, interval_ms: float = 1.0) -> tuple[Datagrams, Datagrams]:
     """Probes from left to right with the number `first`, and back with the number after it."""
     return Datagrams(first, left, right, interval_ms), Datagrams(first + 1, right, left, interval_ms)
+
+
+def paced(stream: Stream, pace_ms: float) -> Stream:
+    """The stream, sending nothing sooner than `pace_ms` after what it sent before."""
+    return dataclasses.replace(stream, interval_ms=max(stream.interval_ms, pace_ms))
 
 
 def plans(streams: Sequence[Stream], addresses: Mapping[str, IPv6Address]) -> dict[str, dict[str, list[Any]]]:
