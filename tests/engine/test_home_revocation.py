@@ -58,6 +58,12 @@ def acknowledge(agent: Agent, sequence: int, *, status: int = 0, source: bytes =
     return agent.give(MessageReceived(source, AGENT, message, HOME, Protection(Assurance.VALID, KEY)))
 
 
+def number(indication: Send) -> int:
+    """The sequence number of an indication."""
+    assert isinstance(indication.message, BindingRevocationIndication)
+    return indication.message.sequence
+
+
 def registered(**settings: Any) -> Agent:
     agent = Agent(**settings)
     answer = agent.update(1)
@@ -77,7 +83,7 @@ def test_the_node_is_told_and_its_packets_flow_until_it_answers() -> None:
     assert (indication.message.trigger, indication.message.flags) == (RevocationTrigger.ADMINISTRATIVE_REASON, 0)
     assert agent.bound == {ADDRESS: Tunnel(AGENT, CARE_OF)}
     assert [row["state"] for row in agent.engine.describe_home_bindings(agent.now)] == ["revoking"]
-    acknowledge(agent, indication.message.sequence)
+    acknowledge(agent, number(indication))
     assert agent.bound == {}
     assert list(agent.engine.describe_home_bindings(agent.now)) == []
 
@@ -98,14 +104,14 @@ def test_a_node_that_never_answers_loses_its_registration_all_the_same() -> None
 def test_a_node_that_refuses_does_too(status: int) -> None:
     agent = registered()
     (indication,), _ = revoke(agent, identifier=NODE)
-    acknowledge(agent, indication.message.sequence, status=status)
+    acknowledge(agent, number(indication), status=status)
     assert agent.bound == {}
 
 
 def test_nobody_else_can_answer() -> None:
     agent = registered()
     (indication,), _ = revoke(agent, identifier=NODE)
-    sequence = indication.message.sequence
+    sequence = number(indication)
     acknowledge(agent, sequence, source=ELSEWHERE)
     acknowledge(agent, sequence + 1)
     acknowledge(agent, sequence, flags=0x8000)
@@ -127,7 +133,7 @@ def test_meanwhile_it_cannot_register_but_may_go_home() -> None:
     assert gone.status == 0
     assert agent.bound == {}
     assert not [effect for effect in agent.advance(8) if isinstance(effect, Send)]
-    acknowledge(agent, indication.message.sequence)
+    acknowledge(agent, number(indication))
     again = agent.update(4)
     assert again is not None
     assert again.status == 0
@@ -136,7 +142,7 @@ def test_meanwhile_it_cannot_register_but_may_go_home() -> None:
 def test_what_was_revoked_stays_remembered() -> None:
     agent = registered()
     (indication,), _ = revoke(agent, identifier=NODE)
-    acknowledge(agent, indication.message.sequence)
+    acknowledge(agent, number(indication))
     late = agent.update(1)
     assert late is not None
     assert late.status == Status.SEQUENCE_NUMBER_OUT_OF_WINDOW
@@ -196,12 +202,10 @@ def test_of_a_node_that_uses_both_protocols_both_end_each_in_its_way() -> None:
     sent, count = revoke(agent, identifier=NODE)
     assert count == 2
     by_destination = {send.destination: send for send in sent}
-    assert by_destination[CARE_OF].message.sequence != by_destination[GATEWAY].message.sequence
-    acknowledge(agent, by_destination[CARE_OF].message.sequence)
+    assert number(by_destination[CARE_OF]) != number(by_destination[GATEWAY])
+    acknowledge(agent, number(by_destination[CARE_OF]))
     assert set(agent.bound) == {PROXY}
-    agent.give(
-        MessageReceived(GATEWAY, AGENT, BindingRevocationAcknowledgement(0, by_destination[GATEWAY].message.sequence, 0x8000))
-    )
+    agent.give(MessageReceived(GATEWAY, AGENT, BindingRevocationAcknowledgement(0, number(by_destination[GATEWAY]), 0x8000)))
     assert agent.bound == {}
 
 

@@ -4,8 +4,8 @@ brings an access interface up when one arrives, gives it an address and advertis
 
     python -m halma.lab.access_router -c FILE
 
-FILE is TOML: `[router]`, with `interval_seconds` between unsolicited advertisements, and an `[[access]]` for each interface that
-may arrive: `interface`, `prefix` (a /64).
+FILE is TOML: `[router]`, with `interval_seconds` between unsolicited advertisements, and an `[[access]]` for each interface
+that may arrive: `interface`, `prefix` (a /64).
 
 Always holds: it says READY=1 (sd_notify) before the first interface is there; a Router Solicitation is answered at once, for
 what its answer is delayed by in a network (up to half a second) is no property of what a lab is to show.

@@ -145,9 +145,7 @@ class AccessPort:
         steps = capture_filter(tuple(self._seen), strangers=not self._crowded)
         program = b"".join(struct.pack("=HBBI", step.code, step.true, step.false, step.operand) for step in steps)
         buffer = ctypes.create_string_buffer(program)
-        self._socket.setsockopt(
-            socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", len(steps), ctypes.addressof(buffer))
-        )
+        self._socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", len(steps), ctypes.addressof(buffer)))
 
     # ---- in ----
 
