@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A mobile node's daemon on its journey, in namespaces: RFC 6275 section 11 on real links."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import run_ip
+from tests.daemon.node_world import CORRESPONDENT, HOME, World
+
+pytestmark = [pytest.mark.root, pytest.mark.needs("ip", "ping", "sysctl", "tcpdump")]
+
+
+@pytest.fixture
+def world(namespace: Callable[[str], str], tmp_path: Path) -> Iterator[World]:
+    made = World(namespace, tmp_path)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.mark.rfc(
+    "6275#8.5-3", "6275#11.3.1-2", "6275#11.3.1-3", "6275#11.3.1-5", "6275#11.3.2-2", "6275#11.3.3-2", "6275#11.5.3-8",
+    "6275#11.5.5-11", "6275#11.5.5-14", "6275#11.5.5-16", "6275#11.5.5-17",
+)  # fmt: skip
+@pytest.mark.requirement("MN-1", "MN-2", "MN-3")
+def test_a_journey(world: World) -> None:
+    world.start_daemons()
+    watched = {number: world.directory / f"bare{number}" for number in world.routers}
+    world.plug(1)
+    world.wait_for(place="abroad", state="registered", care_of_address="2001:db8:1::ff:fe00:101")
+    assert world.ping(world.node, CORRESPONDENT)
+    assert world.ping(world.correspondent, HOME)
+    for number, router in world.routers.items():
+        world.start(router, f"bare{number}", "tcpdump", "-lni", "any", f"ip6 and src host {HOME}")
+    world.wait(lambda: all("listening" in path.with_suffix(".log").read_text() for path in watched.values()))
+    world.plug(2)
+    world.wait_for(place="abroad", state="registered", care_of_address="2001:db8:2::ff:fe00:101")
+    assert world.ping(world.node, CORRESPONDENT)
+    assert world.ping(world.correspondent, HOME)
+    for path in watched.values():
+        assert HOME not in "\n".join(path.with_suffix(".log").read_text().splitlines()[2:])
+
+    world.start(world.agent, "home", "tcpdump", "-lneti", "home0", "icmp6 or ip6 proto 135")
+    world.wait(lambda: "listening" in world.log("home"))
+    world.plug(0)
+    world.wait_for(place="home", state="at home", care_of_address="")
+    assert world.ping(world.node, CORRESPONDENT)
+    assert world.ping(world.correspondent, HOME)
+    assert HOME not in run_ip("-n", world.node, "-6", "rule")
+    wanted = "02:00:00:00:01:01 > 33:33:00:00:00:01"
+    world.wait(lambda: any(line.startswith(wanted) and f"tgt is {HOME}" in line for line in world.log("home").splitlines()))
+
+    world.plug(1)
+    world.wait_for(place="abroad", state="registered")
+    assert world.ping(world.node, CORRESPONDENT)
+    assert world.ping(world.correspondent, HOME)
+
+
+@pytest.mark.rfc("6275#11.7.1-19")
+def test_a_clean_stop_tells_the_home_agent_and_gives_the_interface_back(world: World) -> None:
+    before = run_ip("-n", world.node, "-6", "rule")
+    world.start_daemons()
+    world.plug(1)
+    world.wait_for(state="registered")
+    state = (world.directory / "node" / "node-eth0.json").read_text()
+    assert (world.directory / "node" / "node-eth0.json").stat().st_mode & 0o077 == 0
+    daemon = world._started[-1]
+    assert world.stop(daemon) == 0
+    world.wait(lambda: "home again, or gone" in world.log("anchor"))
+    assert run_ip("-n", world.node, "-6", "rule") == before
+    assert "2001:db8" not in run_ip("-n", world.node, "-6", "address")
+    assert "default" not in run_ip("-n", world.node, "-6", "route")
+    world.start_node()
+    world.wait_for(state="registered")
+    assert "135" not in world.log("anchor")
+    assert (world.directory / "node" / "node-eth0.json").read_text() != state
+
+
+def test_a_crash_abroad_is_mended_at_home(world: World) -> None:
+    world.start_daemons()
+    world.plug(1)
+    world.wait_for(state="registered")
+    daemon = world._started[-1]
+    daemon.send_signal(signal.SIGKILL)
+    daemon.wait()
+    world.plug(0)
+    world.start_node()
+    world.wait_for(place="home", state="at home")
+    assert world.ping(world.correspondent, HOME)
+    assert "home again, or gone" in world.log("anchor")
