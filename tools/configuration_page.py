@@ -19,7 +19,7 @@ from msgspec import inspect
 
 from halma.daemon import configuration_types as types
 from halma.daemon.configuration import AnchorConfiguration, GatewayConfiguration, NodeConfiguration
-from halma.daemon.configuration_gateway import EthernetAddress, FixedLinkLocalAddress
+from halma.daemon.configuration_gateway import AccessPrefix, EthernetAddress, FixedLinkLocalAddress
 from halma.daemon.configuration_home import KeyFile
 from halma.daemon.configuration_reader import READ, declared, unwrap
 from halma.text import show_address, show_identifier, show_link_layer_address
@@ -54,6 +54,7 @@ KINDS: dict[Any, tuple[str, Callable[[Any], str]]] = {
     _kind(EthernetAddress): ("link-layer address", show_link_layer_address),
     _kind(types.AnyPrefix): ("prefix", str),
     _kind(types.HomeNetworkPrefix): ("/64 prefix", str),
+    _kind(AccessPrefix): ("prefix, /16 to /64", str),
     _kind(types.Identifier): ("identifier", show_identifier),
     _kind(types.Interface): ("interface", str),
     _kind(types.InterfacePattern): ("interface or pattern", str),

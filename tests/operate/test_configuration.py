@@ -356,6 +356,35 @@ def test_an_anchor_configuration_makes_the_policy(write: Write) -> None:
     assert (anyone.proxy_mobility, anyone.lifetime) == (False, 3600)
 
 
+@pytest.mark.requirement("GW-6")
+def test_a_gateway_has_a_prefix_for_nodes_that_manage_their_own_mobility(write: Write) -> None:
+    assert load_gateway(write(GATEWAY)).settings(1).access_prefix is None
+    node = profile("node='a'\nlink_layer_address='02:00:00:00:01:01'\nproxy_mobility=false")
+    configuration = load_gateway(write(GATEWAY + "access_prefix = '2001:db8:21::/56'\n" + node))
+    assert configuration.settings(1).access_prefix == Prefix(read_address("2001:db8:21::"), 56)
+    found = configuration.policy().for_link_layer_address(bytes.fromhex("020000000101"))
+    assert found is not None
+    assert not found.proxy_mobility
+
+
+@pytest.mark.parametrize(
+    ("written", "more", "where", "what"),
+    [
+        ("2001:db8:21::/65", "", "gateway.access_prefix", "is a /65"),
+        ("2000::/3", "", "gateway.access_prefix", "is a /3"),
+        ("fe80::/64", "", "gateway.access_prefix", "not a prefix of global"),
+        ("2001:db8:21::1/64", "", "gateway.access_prefix", "bits set beyond"),
+        ("2001:db8:2::/48", "", "gateway.access_prefix", "gateway.address lies in it"),
+        ("2001:db8:1::/56", "", "gateway.access_prefix", "gateway.anchor lies in it"),
+        ("2001:db8:21::/48", "prefixes=['2001:db8:21:9::/64']", "profile[0].prefixes[0]", "lies in gateway.access_prefix"),
+    ],
+)
+def test_mistakes_in_the_access_prefix_are_told(write: Write, written: str, more: str, where: str, what: str) -> None:
+    (mistake,) = mistakes(write(GATEWAY + f"access_prefix = '{written}'\n" + profile(f"node='a'\n{more}")))
+    assert where in mistake
+    assert what in mistake
+
+
 def test_a_gateway_configuration_makes_settings_and_profiles(write: Write) -> None:
     configuration = load_gateway(
         write(

@@ -19,6 +19,7 @@ from msgspec import Meta, field
 from halma.daemon.configuration_reader import READ, Reader, repeated
 from halma.daemon.configuration_types import (
     CONTROL_SOCKET,
+    HNP_LENGTH,
     PATH_MTU,
     PLANE,
     STATE_DIRECTORY,
@@ -38,6 +39,7 @@ from halma.daemon.configuration_types import (
     SocketPath,
     check_patterns,
     read_link_local_address,
+    read_unicast_prefix,
 )
 from halma.engine.gateway_api import (
     FIXED_LINK_LAYER_ADDRESS,
@@ -50,7 +52,7 @@ from halma.engine.heartbeat import HeartbeatSettings
 from halma.engine.revocation import RevocationSettings
 from halma.policy.gateway import GatewayPolicy
 from halma.policy.patterns import WILDCARD
-from halma.text import read_link_layer_address, show_identifier, show_link_layer_address
+from halma.text import Prefix, read_link_layer_address, show_identifier, show_link_layer_address
 from halma.wire import options
 from halma.wire.numbers import AccessTechnology, HandoffIndicatorValue
 
@@ -74,6 +76,9 @@ ACCESS_TECHNOLOGIES: Mapping[str, AccessTechnology] = dict(
     zip(AccessTechnologyName.__args__, AccessTechnology, strict=True)  # type: ignore[attr-defined]
 )
 
+SHORTEST_ACCESS_PREFIX = 16
+"""Of prefixes that one gateway may call its own: a guard against mistakes."""
+
 HandoffIndicatorName = Literal["new-interface", "between-interfaces", "between-gateways", "unknown"]
 """RFC 5213 section 8.4, values 1 to 4."""
 HANDOFF_INDICATORS: Mapping[str, HandoffIndicatorValue] = {
@@ -95,6 +100,18 @@ def read_ethernet_address(text: str) -> bytes:
     return address
 
 
+def read_access_prefix(text: str) -> Prefix:
+    """A prefix that has a /64 in it, for every link. Raises ValueError."""
+    prefix = read_unicast_prefix(text)
+    if not SHORTEST_ACCESS_PREFIX <= prefix.length <= HNP_LENGTH:
+        raise ValueError(
+            f'"{text}" is a /{prefix.length}; a prefix that links get a /{HNP_LENGTH} from is a /{SHORTEST_ACCESS_PREFIX} to '
+            f"/{HNP_LENGTH}"
+        )
+    return prefix
+
+
+AccessPrefix = Annotated[Prefix, Meta(extra={READ: read_access_prefix})]
 FixedLinkLocalAddress = Annotated[bytes, Meta(extra={READ: read_fixed_link_local_address})]
 EthernetAddress = Annotated[bytes, Meta(extra={READ: read_ethernet_address})]
 
@@ -158,6 +175,14 @@ class GatewayTable(msgspec.Struct, frozen=True, kw_only=True):
             "(FixedMAGLinkLayerAddressOnAllAccessLinks; default: the one of RFC 6543).",
         ),
     ] = FIXED_LINK_LAYER_ADDRESS
+    access_prefix: Annotated[
+        AccessPrefix | None,
+        Meta(
+            description="The gateway's own prefix, for nodes whose profile says `proxy_mobility = false`: to them the gateway "
+            "is a plain access router, and each access interface with such nodes gets a /64 of this prefix (RFC 5213 section "
+            "6.14). The network must route it to the gateway. Default: none, and such nodes get no service."
+        ),
+    ] = None
     access_technology: Annotated[
         AccessTechnologyName,
         Meta(description="What kind of link the access interfaces are, by its name in IANA's registry."),
@@ -213,7 +238,11 @@ class GatewayProfileTable(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="Home network prefixes to ask the anchor for, a /64 each. Usually empty: the anchor knows best."),
     ] = ()
     proxy_mobility: Annotated[
-        bool, Meta(description="Whether the node gets the service; with `false` it is not registered.")
+        bool,
+        Meta(
+            description="Whether the gateway manages the node's mobility. With `false` the node is not registered: it manages "
+            "its own mobility, and forms an address in the gateway's `access_prefix`."
+        ),
     ] = True
     local_routing: Annotated[bool | None, Meta(description="Local routing for this node. Default: as the gateway says.")] = None
     handoff_indicator: Annotated[
@@ -262,6 +291,7 @@ class GatewayConfiguration(msgspec.Struct, frozen=True, kw_only=True):
             presence_interval=table.presence_interval_seconds,
             retry_interval=table.retry_interval_seconds,
             maximum_attachments=table.maximum_attachments,
+            access_prefix=table.access_prefix,
             revocation=RevocationSettings(
                 table.revocation.maximum_retries,
                 table.revocation.initial_delay_seconds,
@@ -293,6 +323,7 @@ def read_gateway(table: Mapping[str, Any], reader: Reader) -> GatewayConfigurati
     if configuration is not None:
         _check_gateway(configuration.gateway, reader)
         _check_profiles(configuration.profiles, reader)
+        _check_access_prefix(configuration, reader)
     return configuration
 
 
@@ -308,6 +339,21 @@ def _check_gateway(gateway: GatewayTable, reader: Reader) -> None:
                 reader.mistake(f"gateway.access[{index}]", f'"{pattern}" takes in "{interface}", which is towards the anchor')
     if gateway.revocation.maximum_timeout_seconds < gateway.revocation.initial_delay_seconds:
         reader.mistake("gateway.revocation.maximum_timeout_seconds", "is less than initial_delay_seconds")
+
+
+def _check_access_prefix(configuration: GatewayConfiguration, reader: Reader) -> None:
+    """What is the gateway's own is no home network, and its tunnels end outside of it."""
+    ours = configuration.gateway.access_prefix
+    if ours is None:
+        return
+    for name in ("address", "anchor"):
+        if ours.contains(getattr(configuration.gateway, name)):
+            reader.mistake("gateway.access_prefix", f"gateway.{name} lies in it; it is for access links alone")
+    for profile in configuration.profiles:
+        for index, prefix in enumerate(profile.prefixes):
+            if ours.contains(prefix.address):
+                path = f"{reader.path_of(profile)}.prefixes[{index}]"
+                reader.mistake(path, f"{prefix} lies in gateway.access_prefix, which is no home network")
 
 
 def _check_profiles(profiles: tuple[GatewayProfileTable, ...], reader: Reader) -> None:
