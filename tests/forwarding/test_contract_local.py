@@ -111,7 +111,7 @@ def test_nothing_reaches_it_out_of_a_tunnel_of_ours(network: Network, planes: Pl
         assert counted(plane, "dropped_unknown_inner", 1)
 
 
-@pytest.mark.rfc("5213#6.10.5-9")
+@pytest.mark.rfc("5213#6.10.5-6", "5213#6.10.5-9")
 def test_it_talks_to_a_node_of_the_same_gateway_by_way_of_the_anchor(network: Network, planes: Planes, visitor: str) -> None:
     plane = mixed(network, planes)
     if planes.kind not in ("seg6", "tun"):  # these leave what comes bare to the kernel's routes
