@@ -49,9 +49,10 @@ INLINE int gateway_access_frame(struct __sk_buff *skb)
 	struct binding *binding = binding_of(&ip->source);
 	if (!binding || binding->access != skb->ingress_ifindex)
 		return drop(DROPPED_WRONG_INNER_SOURCE);
-	struct binding *other = binding_of(&ip->destination);
-	if (binding->flags & ROUTED)
+	if (binding->flags & ROUTED) {
+		struct binding *other = binding_of(&ip->destination);
 		return other && keeps_to_its_tunnel(other) ? towards_anchor(skb, ip, other, settings) : CONTINUE;
+	}
 	if (!binding->tunnel)
 		return drop(DROPPED_BOUND_TO_NOTHING);
 	struct tunnel *tunnel = tunnel_of(binding);
@@ -61,8 +62,11 @@ INLINE int gateway_access_frame(struct __sk_buff *skb)
 		return drop(DROPPED_MALFORMED);
 	if (same(&ip->destination, &tunnel->local))
 		return CONTINUE; // to the gateway itself
-	if (binding->flags & LOCAL_ROUTING && other && other->flags & LOCAL_ROUTING && (other->tunnel || other->flags & ROUTED))
-		return CONTINUE; // the stack has the route to the other access interface
+	if (binding->flags & LOCAL_ROUTING) {
+		struct binding *other = binding_of(&ip->destination);
+		if (other && other->flags & LOCAL_ROUTING && (other->tunnel || other->flags & ROUTED))
+			return CONTINUE; // the stack has the route to the other access interface
+	}
 	if (ip->hop_limit <= 1) {
 		count(PASSED_HOP_LIMIT);
 		return bpf_redirect(settings->device, 0);
