@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from functools import cache
 
 from tools.citations import CHECKOUT, Citation, CitationError, from_markers, requirements_of_the_lab
 
@@ -32,6 +33,7 @@ def read_requirements() -> dict[str, str]:
     return found
 
 
+@cache
 def collect() -> tuple[dict[str, str], list[Citation], list[Citation], list[str]]:
     """The requirements, what tests carry, what the lab carries, and what is wrong. Raises CitationError."""
     requirements = read_requirements()
