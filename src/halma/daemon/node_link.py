@@ -165,6 +165,7 @@ class NodeLink:
         flapped = state.carrier and before.carrier and state.carrier_changes != before.carrier_changes
         if before.carrier and (flapped or not state.carrier):
             self._post(LinkDown())
+            self._interface.forget_router()
         if state.carrier and (flapped or not before.carrier):
             self._interface.renew()
             self._post(LinkUp())

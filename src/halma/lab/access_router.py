@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from halma.daemon.notify import Notifier
+from halma.lab.processes import run
 from halma.netio.netlink import LinkControl, LinkGone, LinkMonitor, LinkState
 from halma.wire.icmpv6 import encode_icmpv6
 from halma.wire.nd import PrefixInformation, RouterAdvertisement, SourceLinkLayerAddress
@@ -110,6 +111,9 @@ def main(arguments: list[str]) -> None:
                 with contextlib.suppress(OSError):  # it has gone again
                     here[change.interface] = Access(change, prefixes[change.name], control)
 
+    for prefix in prefixes.values():
+        # While no interface is here, what is for its prefix ends here, and does not go back and forth by default routes.
+        run("ip", "route", "add", "unreachable", str(prefix), "metric", "4096")
     take(monitor.all())
     Notifier().ready()
     while True:

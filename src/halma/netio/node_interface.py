@@ -117,7 +117,7 @@ class NodeInterface:
         for address, preferred in self._addresses.items():
             self._suppress(self._configure, address, preferred)
         self._fill_table()
-        self._forget_router()
+        self.forget_router()
         self._suppress(self._use_router)
         for prefix in self._on_link:
             self._suppress(self._route, _NEW_ROUTE, prefix, self.state.interface)
@@ -167,13 +167,15 @@ class NodeInterface:
         """Packets that do not go through the tunnel go by this router; empty: there is none."""
         if self._router[0]:
             self._suppress(self._route, _DELETE_ROUTE, (bytes(16), 0), self.state.interface)
+            if self._router[0] != address:
+                self.forget_router()
         self._router = (address, link_layer_address)
         if address:
             self._suppress(self._use_router)
 
-    def _forget_router(self) -> None:
-        """Whether the router is still the one that it was is not known. What waits for its link-layer address was sent before
-        the link went, and must not go bare to whoever is here now."""
+    def forget_router(self) -> None:
+        """The link has gone, or another router is used. What waits for this one's link-layer address was sent before that, and
+        must not go bare to whoever is here now."""
         address, _ = self._router
         if address:
             self._router = (address, b"")

@@ -7,9 +7,17 @@ from collections.abc import Iterator
 
 from halma.lab.scenario import IDEAL, Play, Scenario
 from halma.lab.scenarios.a2_leave import Leave
+from halma.lab.scenarios.a2_return import DeRegistration, Race, Return
 from halma.lab.scenarios.pmip_handover import PmipHandover
 
-SCENARIOS: tuple[Scenario, ...] = (PmipHandover(), Leave(given_up=False), Leave(given_up=True))
+SCENARIOS: tuple[Scenario, ...] = (
+    PmipHandover(),
+    Leave(given_up=False),
+    Leave(given_up=True),
+    Return(),
+    DeRegistration(),
+    Race(),
+)
 
 
 def plays() -> Iterator[Play]:
