@@ -53,7 +53,7 @@ class BpfPlane:
         self._lock = threading.Lock()
         self._ports: dict[int, PortState] = {}
         self._hooks: dict[int, list[hooks.Hook | Link]] = {}
-        self._notes = forwarding_notes()
+        self._notes = forwarding_notes(settings)
         self._closed = False
         with contextlib.ExitStack() as undo:
             self._netlink = RouteNetlink()

@@ -59,8 +59,10 @@ def inner_mtu(path_mtu: int) -> int:
     return max(MINIMUM_MTU, path_mtu - ENCAPSULATION_OVERHEAD)
 
 
-def forwarding_notes() -> list[str]:
+def forwarding_notes(settings: PlaneSettings) -> list[str]:
     """What the operator should know about the kernel's forwarding switch, which is not ours to turn."""
+    if settings.side is Side.NODE:  # its packets are its own; a mobile router sees to the switch itself
+        return []
     try:
         forwards = Path("/proc/sys/net/ipv6/conf/all/forwarding").read_text(encoding="ascii").strip() != "0"
     except OSError as error:

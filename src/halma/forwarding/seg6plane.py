@@ -90,7 +90,7 @@ class Seg6Plane:
             )
         self.settings = settings
         self.on_path_mtu: Callable[[Tunnel, int], None] | None = None
-        self._notes = forwarding_notes()
+        self._notes = forwarding_notes(settings)
         self._ports: dict[int, PortState] = {}
         self._tables = Tables(
             settings, DictionaryMap(8, settings.maximum_bindings), DictionaryMap(4, settings.maximum_bindings + 1)

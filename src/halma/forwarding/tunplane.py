@@ -131,7 +131,7 @@ class TunPlane:
             settings, DictionaryMap(8, settings.maximum_bindings), DictionaryMap(4, settings.maximum_bindings + 1)
         )
         self._rules: AccessRules | None = None
-        self._notes = forwarding_notes()
+        self._notes = forwarding_notes(settings)
         self._closed = False
         with contextlib.ExitStack() as undo:
             self._netlink = RouteNetlink()
