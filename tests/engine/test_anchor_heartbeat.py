@@ -242,13 +242,20 @@ def test_a_gateway_that_has_restarted_has_lost_its_sessions(unsolicited: bool, c
 
 def test_a_counter_that_is_heard_for_the_first_time_or_again_is_no_restart() -> None:
     domain, gateway1, first = begin()
-    gateway1.beat(5, unsolicited=True)
     for _ in range(3):
         domain.advance(60)
         gateway1.beat(5)
     gateway1.beat(5, unsolicited=True)
     assert changes(domain) == []
     assert domain.route(first) == gateway1.tunnel
+
+
+def test_who_speaks_up_unasked_before_the_first_request_has_lost_its_sessions() -> None:
+    domain, gateway1, _ = begin()
+    gateway1.beat(5, unsolicited=True)
+    assert changes(domain) == ["peer_restarted"]
+    gateway1.beat(5, unsolicited=True)
+    assert changes(domain) == ["peer_restarted"]
 
 
 def test_what_a_gateway_registers_in_its_new_life_stays_when_its_restart_is_noticed_late() -> None:

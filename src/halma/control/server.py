@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import socket
@@ -62,12 +63,20 @@ class ControlServer:
         self._patience = patience
         self._server: asyncio.Server | None = None
         self._inode: int | None = None
+        self._listening: socket.socket | None = None
         self._clients: set[asyncio.Task[None]] = set()
 
-    async def start(self) -> None:
-        """Listen. Raises OSError: EADDRINUSE when another daemon listens there; what a crashed one left is replaced."""
-        listening = _listen(self._path)
+    def claim(self) -> None:
+        """Take the path, without answering yet. Raises OSError: EADDRINUSE when another daemon listens there; what a crashed
+        one left is replaced."""
+        self._listening = _listen(self._path)
         self._inode = os.stat(self._path).st_ino
+
+    async def start(self) -> None:
+        """Answer from now on. Raises OSError as `claim` does, if the path is not taken yet."""
+        if self._listening is None:
+            self.claim()
+        listening, self._listening = self._listening, None
         self._server = await asyncio.start_unix_server(self._serve, sock=listening, limit=LONGEST_REQUEST)
 
     async def stop(self) -> None:
@@ -75,6 +84,9 @@ class ControlServer:
         if self._server is not None:
             self._server.close()
             self._server = None
+        if self._listening is not None:
+            self._listening.close()
+            self._listening = None
         clients = list(self._clients)
         for client in clients:
             client.cancel()
@@ -199,7 +211,9 @@ def _listen(path: Path) -> socket.socket:
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with contextlib.suppress(FileNotFoundError):
-            if stat.S_ISSOCK(os.stat(path).st_mode) and not _somebody_listens(path):
+            if stat.S_ISSOCK(os.stat(path).st_mode):
+                if _somebody_listens(path):
+                    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), str(path))
                 path.unlink()
         before = os.umask(0o777 & ~SOCKET_MODE)
         try:

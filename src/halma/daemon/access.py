@@ -224,6 +224,7 @@ class AccessInterfaces:
 
     def _heard(self, index: int) -> None:
         port = self._ports[index]
+        before = port.socket.counters["frames_heard"]
         try:
             events = port.socket.receive()
         except OSError:  # the interface is down or has gone, which netlink tells
@@ -231,7 +232,7 @@ class AccessInterfaces:
         now = self._loop.time()
         if now >= port.since + PAUSE:
             port.since, port.taken = now, 0
-        port.taken += len(events)
+        port.taken += port.socket.counters["frames_heard"] - before
         if port.taken >= BURST:
             self._loop.remove_reader(port.socket.fileno())
             self._timers[index] = self._loop.call_at(port.since + PAUSE, self._listen_again, index)

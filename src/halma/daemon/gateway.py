@@ -83,6 +83,10 @@ class GatewayService(Service):
         self._gateway = Gateway(self._configuration.settings(state.restart_counter), self._configuration.policy())
         return self._gateway
 
+    def own_counters(self) -> dict[str, dict[str, int]]:
+        """What was heard and said on access links."""
+        return {} if self._access is None else {"access": self._access.counters()}
+
     def handlers(self) -> dict[type, Callable[[Any], Iterable[Any]]]:
         """The effects of a gateway; those about access links are carried out by `AccessInterfaces`."""
         table = self._configuration.gateway

@@ -12,6 +12,7 @@ way of an effect is logged with it, counted, and ends there; one timer is set, a
 from __future__ import annotations
 
 import asyncio
+import errno
 import itertools
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -272,8 +273,13 @@ class Runner:
         """Write all changes to the data plane at once; what the engine makes of the outcomes."""
         effects: list[Any] = []
         if changes:
-            for change, error in zip(changes, self._plane.apply(changes), strict=True):
-                effects += self._handle(ForwardingDone(change.op, error), now)
+            try:
+                errors = self._plane.apply(changes)
+            except Exception as error:  # the engine waits for an answer to each
+                self._fault(changes[0], error)
+                errors = [errno.EIO] * len(changes)
+            for change, number in zip(changes, errors, strict=True):
+                effects += self._handle(ForwardingDone(change.op, number), now)
         return effects
 
     def _transmit(self, outbox: list[tuple[bytes, bytes, bytes]]) -> None:

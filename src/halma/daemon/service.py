@@ -103,6 +103,10 @@ class Service(ABC):
         """Who carries out the effects that only this role has."""
         return {}
 
+    def own_counters(self) -> dict[str, dict[str, int]]:
+        """Groups of counters that only this role has."""
+        return {}
+
     def courier(self) -> Courier | None:
         """Who carries messages of Mobile IPv6; called once, after `make_engine`. Raises OSError and ValueError."""
         return None
@@ -112,9 +116,12 @@ class Service(ABC):
     async def run(self) -> None:
         """Serve until told to stop. Raises OSError and ValueError when the daemon cannot start."""
         control_path, state_directory = self.paths()
-        state = State(state_directory, self.role)
         loop = asyncio.get_running_loop()
         async with contextlib.AsyncExitStack() as stack:
+            control = ControlServer(control_path, self)
+            control.claim()  # before anything is changed that a daemon which runs here already has
+            stack.push_async_callback(control.stop)
+            state = State(state_directory, self.role)
             kind, settings = self.plane_settings()
             self.plane = open_plane(kind, settings)
             stack.callback(self.plane.close)
@@ -123,7 +130,6 @@ class Service(ABC):
             self.engine = self.make_engine(state)
             self.runner = Runner(self.engine, self.plane, self.log, self.handlers(), self.courier())
             stack.callback(self.runner.close)
-            control = ControlServer(control_path, self)
             await control.start()
             stack.push_async_callback(control.stop)
             notifier = Notifier()
@@ -217,7 +223,7 @@ class Service(ABC):
             "signalling": {**self.runner.describe_counters(), **self.engine.describe_counters()},
             "packets": self.plane.counters(),
             "log": self.log.counters,
-        }
+        } | self.own_counters()
         for group, counters in groups.items():
             for name, count in counters.items():
                 yield {"group": group, "counter": name, "value": count}

@@ -489,8 +489,9 @@ class Gateway:
         """RFC 6275 section 9.2."""
         reason = event.error.reason
         self._context.count(f"malformed_{reason.value}")
-        text = "malformed Mobility Header: {} at octet {}"
-        self._context.report(Severity.WARNING, "malformed", text, reason.value, event.error.offset, peer=event.source)
+        text = "malformed Mobility Header from {:address}: {} at octet {}"
+        details = (event.source, reason.value, event.error.offset)
+        self._context.report(Severity.WARNING, "malformed", text, *details, peer=event.source)
         if reason in (DecodeReason.PAYLOAD_PROTO, DecodeReason.HEADER_LENGTH) and self._may_send_error(event.source):
             self._context.do(SendParameterProblem(event.destination, event.source, event.error.offset, event.data))
 

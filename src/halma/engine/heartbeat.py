@@ -123,7 +123,8 @@ class Heartbeat:
         for option in message.options:
             if isinstance(option, RestartCounter):
                 known, watched.restart_counter = watched.restart_counter, option.counter
-                if known is not None and known != option.counter:
+                # Who speaks up unasked has lost what it had, also where we have not come to ask for its counter yet.
+                if known != option.counter and (unsolicited or known is not None):
                     # who speaks up unasked does so when it starts, before it registers anything
                     outcomes.append(Outcome(source, PeerChange.RESTARTED, inf if unsolicited else watched.known))
                 if not unsolicited:
