@@ -31,10 +31,13 @@ CLAIMED: Mapping[str, tuple[str, ...]] = {
     "5846": (),
     "5847": (),
     "6543": (),
+    "6275": ("8.5", "11"),
+    "3963": ("5",),
 }
 """The RFCs, and of each the sections (none: all), whose rules are accounted for."""
 
 TITLES: Mapping[str, str] = {
+    "3963": "Network Mobility",
     "4283": "Mobile Node Identifier Option",
     "5213": "Proxy Mobile IPv6",
     "5846": "Binding Revocation",
@@ -77,7 +80,7 @@ class Statement:
         if self.rfc not in CLAIMED or self.level == "MAY":
             return False
         chapters = CLAIMED[self.rfc]
-        return not chapters or self.section.partition(".")[0] in chapters
+        return not chapters or any(f"{self.section}.".startswith(f"{chapter}.") for chapter in chapters)
 
 
 @dataclass(frozen=True)

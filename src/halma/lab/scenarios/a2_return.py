@@ -40,8 +40,8 @@ class Return:
     name = "a2-return"
     title = "The node comes back from the access router to the PMIPv6 domain"
     story = (
-        "A Mobile IPv6 node is at an access router and goes to MAG2, which emulates its home link. MAG2 registers it; packets still "
-        "go to the care-of address until the node has de-registered there; from then on they take MAG2's tunnel, and only the "
+        "A Mobile IPv6 node is at an access router and goes to MAG2, which emulates its home link. MAG2 registers it; packets "
+        "still go to the care-of address until the node has de-registered there; from then on they take MAG2's tunnel, and only the "
         "PMIPv6 entry is left."
     )
     variants: dict[str, Conditions] = {"slow-core": Conditions(delay_ms=20.0, loss=0.01)}  # noqa: RUF012 (read only)
