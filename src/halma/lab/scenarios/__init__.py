@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 from halma.lab.scenario import IDEAL, Play, Scenario
 from halma.lab.scenarios.a2_leave import Leave
+from halma.lab.scenarios.a2_nemo import Nemo
 from halma.lab.scenarios.a2_return import DeRegistration, Race, Return
+from halma.lab.scenarios.a2_rogue_mag import RogueGateway
 from halma.lab.scenarios.pmip_handover import PmipHandover
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -15,8 +17,10 @@ SCENARIOS: tuple[Scenario, ...] = (
     Leave(given_up=False),
     Leave(given_up=True),
     Return(),
+    Nemo(),
     DeRegistration(),
     Race(),
+    RogueGateway(),
 )
 
 

@@ -73,14 +73,17 @@ class Leave:
     def timeline(self, lab: Lab) -> None:
         """Talk, leave, stay away until the proxy entry has gone."""
         lab.step("the node talks from home")
-        other = Datagrams(_OTHER, "cn", NODE, 100.0, address=_OTHER_ADDRESS)
-        lab.talk(*both_ways(_DOWN, "cn", NODE), Conversation(_TCP, NODE, "cn"), other)
+        lab.talk(*both_ways(_DOWN, "cn", NODE), Conversation(_TCP, NODE, "cn"), *self.others())
         lab.wait(2.0)
         lab.step(f"the node leaves {HOME} for {ROUTER}")
         if not self._given_up:
             lab.impair(f"core-{HOME}", toward="core", hold=_BINDING_UPDATE)
         lab.move(NODE, ROUTER)
         lab.wait((10.0 if self._given_up else roaming.PROXY_LIFETIME) + 4.0)
+
+    def others(self) -> Sequence[Datagrams]:
+        """Traffic to other addresses of the prefix."""
+        return (Datagrams(_OTHER, "cn", NODE, 100.0, address=_OTHER_ADDRESS),)
 
     def checks(self, evidence: Evidence) -> Iterator[Check]:
         """What must be seen, by requirement."""
@@ -97,14 +100,18 @@ class Leave:
         yield judge.same_prefix(evidence, NODE)
         yield judge_traffic.paths(evidence, _DOWN, [(f"to {HOME}",), (f"to {NODE}",)], "ANC-2")
         yield judge_traffic.paths(evidence, _UP, [(f"from {HOME}",), (f"from {NODE}",)], "ANC-3")
-        yield self._de_registration(evidence)
-        yield self._end_of_entry(evidence)
+        yield from self.entry(evidence)
         for handover in self.handovers(evidence):
             yield judge_traffic.resumed(handover, LONGEST_GAP_LOSSY_MS if lossy else LONGEST_GAP_MS, "MN-2")
         for stream in (_DOWN, _UP):
             allowed = judge_traffic.tolerated(evidence, stream)
             yield judge_traffic.stray_losses(evidence, stream, allowed=allowed, requirement="ANC-2")
         yield judge_traffic.connection_lives(evidence, _TCP, "MN-2")
+
+    def entry(self, evidence: Evidence) -> Iterator[Check]:
+        """What became of the proxy entry."""
+        yield self._de_registration(evidence)
+        yield self._end_of_entry(evidence)
 
     def _de_registration(self, evidence: Evidence) -> Check:
         """The gateway's de-registration arrived, or did not."""

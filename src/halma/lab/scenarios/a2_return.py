@@ -41,8 +41,8 @@ class Return:
     title = "The node comes back from the access router to the PMIPv6 domain"
     story = (
         "A Mobile IPv6 node is at an access router and goes to MAG2, which emulates its home link. MAG2 registers it; packets "
-        "still go to the care-of address until the node has de-registered there; from then on they take MAG2's tunnel, and only the "
-        "PMIPv6 entry is left."
+        "still go to the care-of address until the node has de-registered there; from then on they take MAG2's tunnel, and "
+        "only the PMIPv6 entry is left."
     )
     variants: dict[str, Conditions] = {"slow-core": Conditions(delay_ms=20.0, loss=0.01)}  # noqa: RUF012 (read only)
     stay = 3.0
