@@ -242,6 +242,31 @@ def test_memory_is_bounded_whoever_advertises_what() -> None:
     assert all(len(router.prefixes) <= 16 for router in movement._routers.values())
 
 
+def test_what_is_no_default_router_is_not_used() -> None:
+    """RFC 3963 section 5.6: a mobile router at home says so."""
+    node = Mobile()
+    node.give(LinkUp())
+    assert not updates(node.advertise(lifetime=0))
+    node.advertise()
+    node.advertise(FOREIGN, SECOND_ROUTER, SECOND_MAC)
+    node.advertise(FOREIGN, SECOND_ROUTER, SECOND_MAC)
+    node.advertise(FOREIGN, SECOND_ROUTER, SECOND_MAC, lifetime=0)
+    node.advertise(lifetime=0)
+    assert node.router == b""
+
+
+def test_everything_may_last_forever_but_a_router() -> None:
+    node = Mobile(lifetime=262_000)
+    node.give(LinkUp())
+    (sent,) = updates(node.advertise(lifetime=9000, valid=0xFFFFFFFF, preferred=0xFFFFFFFF))
+    node.acknowledge(sent)
+    assert node.engine.next_deadline() is not None
+    node.advertise(b"", lifetime=9000, more=(prefix(ELSEWHERE, valid=20, preferred=20),))
+    node.advance(21)
+    node.advertise(lifetime=9000, valid=0xFFFFFFFF, preferred=0xFFFFFFFF)
+    assert node.tunnel() == Tunnel(CARE_OF, AGENT)
+
+
 # ---- the home link (section 11.5.2) -----------------------------------------------------------------------------------------
 
 

@@ -24,6 +24,8 @@ from tests.engine.mobile import (
     CARE_OF,
     ELSEWHERE,
     HOME,
+    HOME_PREFIX,
+    HOME_ROUTER,
     IDENTIFIER,
     KEY,
     NODE,
@@ -427,3 +429,22 @@ def test_before_anything_is_known_nothing_leaves() -> None:
     assert node.path() is HomePath.TUNNEL
     assert node.tunnel() is None
     assert node.row["state"] == "waiting"
+
+
+def test_every_home_agent_that_may_hold_a_binding_is_told_at_home() -> None:
+    node, _ = arrive(home_agents=(AGENT, SECOND_AGENT), identifier=b"", association=None, insecure=True)
+    assert {sent.destination for sent in updates(node.advance(50))} == {AGENT, SECOND_AGENT}
+    (first,) = updates([*node.replug(), *node.advertise(HOME_PREFIX, HOME_ROUTER)])
+    (second,) = updates(node.acknowledge(first))
+    assert {first.destination, second.destination} == {AGENT, SECOND_AGENT}
+    assert node.path() is HomePath.TUNNEL
+    node.acknowledge(second)
+    assert node.path() is HomePath.LINK
+
+
+def test_a_refused_node_that_has_lost_its_router_waits_for_one() -> None:
+    node, sent = arrive()
+    node.acknowledge(sent, Status.REASON_UNSPECIFIED)
+    node.advertise(lifetime=0)
+    assert not updates(node.advance(100))
+    assert len(updates(node.advertise())) == 1

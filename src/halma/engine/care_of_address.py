@@ -15,7 +15,6 @@ from collections.abc import Callable
 
 from halma.engine.api import Severity
 from halma.engine.node_api import (
-    LINK_LOCAL_PREFIX,
     RETRANS_TIMER,
     AskForAddress,
     ConfigureAddress,
@@ -43,9 +42,6 @@ class CareOfAddresses:
         self._checking: set[bytes] = set()
         self._collisions: dict[bytes, int] = {}
         context.on(Timer.DETECTION, self._detection_over)
-
-    def __contains__(self, address: bytes) -> bool:
-        return address in self._held
 
     # ---- which one ----
 
@@ -133,10 +129,6 @@ class CareOfAddresses:
         self._context.do(AskForAddress(address))
         self._context.arm(Timer.DETECTION, RETRANS_TIMER, address)
 
-    def is_checked(self, address: bytes) -> bool:
-        """Whether somebody is being asked about this address."""
-        return address in self._checking
-
     def claimed(self, address: bytes) -> bool:
         """Somebody has an address. Whether it was one that we had asked about."""
         if address not in self._checking:
@@ -164,8 +156,3 @@ class CareOfAddresses:
     def _stop_checking(self, address: bytes) -> None:
         self._checking.discard(address)
         self._context.disarm(Timer.DETECTION, address)
-
-
-def is_link_local(address: bytes) -> bool:
-    """Whether an address is good on its link alone."""
-    return address[:8] == LINK_LOCAL_PREFIX

@@ -69,9 +69,11 @@ class HomeDiscovery:
         """The node asks from here, and prefixes of this home agent. Empty: it asks nobody."""
         self._source, self._agent = care_of_address, agent
         if not care_of_address:
-            for timer in (Timer.DISCOVER, Timer.PREFIXES):
-                self._context.disarm(timer)
-            self._identifier = self._prefix_identifier = None
+            self._context.disarm(Timer.DISCOVER)
+            self._identifier = None
+        if not care_of_address or not agent:
+            self._context.disarm(Timer.PREFIXES)
+            self._prefix_identifier = None
 
     # ---- home agents (section 11.4.1) ----
 
@@ -123,8 +125,7 @@ class HomeDiscovery:
             self._solicit_due(b"")
 
     def _solicit_due(self, _key: bytes) -> None:
-        if self._prefix_identifier is None or not self._agent:
-            return
+        assert self._prefix_identifier is not None
         self._context.count("mobile_prefix_solicitations")
         message = MobilePrefixSolicitation(self._prefix_identifier)
         self._context.do(SendIcmp(self._source, self._agent, message, self._context.settings.home_address))

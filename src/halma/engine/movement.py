@@ -193,13 +193,11 @@ class Movement:
 
     def _late(self, _key: bytes) -> None:
         self._context.count("advertisements_late")
-        if self.up:
-            self._probe()
+        self._probe()
 
     def _knowledge_due(self, _key: bytes) -> None:
         router = self.current
-        if router is None:
-            return
+        assert router is not None  # who loses it stops this
         if router.expires <= self._context.now.monotonic:
             self._lose(router)
         else:
@@ -236,8 +234,7 @@ class Movement:
 
     def _probe_due(self, _key: bytes) -> None:
         router = self.current
-        if router is None:
-            return
+        assert router is not None  # who loses it stops this
         if self._probes >= MAX_UNICAST_SOLICIT:
             self._probes = 0
             if not self._unsure:
