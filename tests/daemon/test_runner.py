@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -145,6 +146,27 @@ def test_the_engine_hears_from_the_data_plane_before_anything_is_sent() -> None:
     house.live(story)
     assert house.engine.events[1:] == [ForwardingDone(5, 0), MessageReceived(LOOPBACK, LOOPBACK, answer.message)]
     assert list(house.plane.bindings()) == [(PREFIX, 64, Tunnel(LOOPBACK, LOOPBACK))]
+
+
+def test_a_data_plane_that_raises_has_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine waits for an answer to each change: it gets one, and nothing else of the batch is lost."""
+
+    def react(event: Any) -> list[Any]:
+        return [Bind(5, PREFIX, 64, None), Bind(6, PREFIX, 64, None)] if isinstance(event, MessageReceived) else []
+
+    def broken(changes: object) -> list[int]:
+        raise ZeroDivisionError("a bug")
+
+    house = House(react)
+    monkeypatch.setattr(house.plane, "apply", broken)
+
+    async def story() -> None:
+        house.peer.send([(LOOPBACK, LOOPBACK, heartbeat(1))])
+        await house.until(3)
+
+    house.live(story)
+    assert house.engine.events[1:] == [ForwardingDone(5, errno.EIO), ForwardingDone(6, errno.EIO)]
+    assert house.runner.counters["engine_faults"] == 1
 
 
 def test_a_bug_in_the_engine_ends_with_its_event() -> None:
