@@ -262,16 +262,22 @@ def untouched_by_home(
     return Check(requirement, name, passed, f"{tunnelled} to the gateway, {after} of them too late, {refused} refused then")
 
 
-_LISTENING = 0.005
-"""Seconds in which a node that has its acknowledgement must be ready for what comes through the tunnel."""
+_LISTENING = 0.1
+"""Seconds in which a node that has its acknowledgement must use the tunnel, on a machine that has more to do."""
 
 
 def early_arrivals(evidence: Evidence, stream: int) -> int:
-    """How many probes of a stream came through the tunnel when the node had not yet its acknowledgement: a home agent that has
-    accepted sends them at once, and they overtake it."""
+    """How many probes of a stream came through the tunnel when the node was not yet ready for them: a home agent that has
+    accepted sends them at once, and they overtake its acknowledgement. The node is ready when it sends through the tunnel
+    itself, and at the latest soon after it had the acknowledgement."""
     ready: dict[bytes, float] = {}
     for answer in evidence.signals:
         if is_home_answer(answer) and status(answer) == 0 and lifetime(answer):
             ready.setdefault(answer.layer.destination, answer.arrived + _LISTENING)
+    points = {access.name for access in evidence.topology.access}
+    for sighting in evidence.sightings:
+        used = ready.get(sighting.outer.source)
+        if used is not None and sighting.time < used and not sighting.bare and sighting.point in points:
+            ready[sighting.outer.source] = sighting.time
     arrived = [one.delivered for one in evidence.deliveries(stream) if one.delivered is not None]
     return sum(not seen.bare and seen.time < ready.get(seen.outer.destination, 0.0) for seen in arrived)

@@ -10,6 +10,7 @@ from halma.lab.scenarios.a2_leave import Leave
 from halma.lab.scenarios.a2_nemo import Nemo
 from halma.lab.scenarios.a2_return import DeRegistration, Race, Return
 from halma.lab.scenarios.a2_rogue_mag import RogueGateway
+from halma.lab.scenarios.b_mixed import Mixed
 from halma.lab.scenarios.pmip_handover import PmipHandover
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -21,6 +22,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     DeRegistration(),
     Race(),
     RogueGateway(),
+    Mixed(),
 )
 
 
