@@ -210,14 +210,20 @@ class World:
         command = [*HALMA, role, "-c", str(self.file(role))]
         return spawn(role, role, self.names[role], command, self.directory / f"{role}.log")
 
-    def start(self, role: str) -> Process:
-        """Start a daemon, and wait until it is ready."""
+    def start(self, *roles: str) -> None:
+        """Start daemons, and wait until they are ready."""
+        before = {role: self._times_ready(role) for role in roles}
+        for role in roles:
+            self.daemons[role] = self.spawn(role)
+        for role in roles:
+            process = self.daemons[role]
+            while process.running and self._times_ready(role) == before[role]:
+                time.sleep(0.01)
+            assert process.running, process.tail()
+
+    def _times_ready(self, role: str) -> int:
         log = self.directory / f"{role}.log"
-        before = log.read_text().count(" is ready") if log.exists() else 0
-        process = self.daemons[role] = self.spawn(role)
-        self.until(lambda: not process.running or log.read_text().count(" is ready") > before, f"{role} to be ready")
-        assert process.running, process.tail()
-        return process
+        return log.read_text().count(" is ready") if log.exists() else 0
 
     def memory(self, role: str) -> int:
         """Octets that a daemon has resident."""

@@ -64,8 +64,7 @@ LINES = 150
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with World(tmp_path_factory.mktemp("hostile")) as made:
-        made.start("anchor")
-        made.start("gateway")
+        made.start("anchor", "gateway")
         made.attach_host()
         assert made.host_is_served()
         yield made
@@ -322,8 +321,7 @@ def test_a_broken_file_and_a_second_daemon_change_nothing(world: World, role: st
 def test_who_is_killed_comes_back_and_leaves_nothing_at_its_end(tmp_path: Path) -> None:
     with World(tmp_path) as world:
         before = {role: world.kernel(role) for role in ("anchor", "gateway")}
-        world.start("anchor")
-        world.start("gateway")
+        world.start("anchor", "gateway")
         world.attach_host()
         world.daemons["anchor"].handle.send_signal(signal.SIGHUP)  # it writes its peers down, which it does now and then
         world.until(lambda: "20010db8" in (tmp_path / "anchor-state" / "anchor.json").read_text(), "the peers to be remembered")
