@@ -12,6 +12,7 @@ from halma.lab.scenarios.a2_return import DeRegistration, Race, Return
 from halma.lab.scenarios.a2_rogue_mag import RogueGateway
 from halma.lab.scenarios.b_mixed import Mixed
 from halma.lab.scenarios.pmip_handover import PmipHandover
+from halma.lab.scenarios.split import Split
 
 SCENARIOS: tuple[Scenario, ...] = (
     PmipHandover(),
@@ -23,6 +24,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Race(),
     RogueGateway(),
     Mixed(),
+    Split(),
 )
 
 
