@@ -260,3 +260,15 @@ def test_a_new_policy_holds_for_what_comes_next() -> None:
     assert domain.route(first) == domain.gateway(1).tunnel
     refused(domain.gateway(1).refresh(first), Status.NOT_LMA_FOR_THIS_MOBILE_NODE)
     assert prefixes(accepted(domain.gateway(1).update(OTHER))) == (hnp("2001:db8:300::"),)
+
+
+@pytest.mark.requirement("ANC-7")
+def test_a_gateway_that_acts_beyond_its_rights_is_told_a_hundred_times_a_second_and_served_as_before() -> None:
+    domain = Domain()
+    gateway = domain.gateway(1)
+    began = domain.now.monotonic
+    answers = [gateway.update(b"nobody%d@elsewhere.example" % n) for n in range(1000)]
+    answered = sum(answer is not None for answer in answers)
+    assert 100 <= answered <= 100 * (domain.now.monotonic - began + 1)
+    assert domain.count("proxy_updates_rate_limited") == 1000 - answered > 0
+    accepted(gateway.update(HOST))

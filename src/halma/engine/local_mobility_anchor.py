@@ -48,6 +48,16 @@ TIMESTAMP_MEMORY = 3600.0
 window bounds how late an old message may come."""
 STRANGER_ANSWERS = 10
 """Refusals a second for gateways that the policy does not know; the rest is only counted."""
+REFUSALS_PER_SECOND = 100
+"""Refusals a second for a gateway that acts beyond its rights (ANC-7); the rest is only counted."""
+BEYOND_RIGHTS = frozenset(
+    (
+        Status.PROXY_REG_NOT_ENABLED,
+        Status.NOT_LMA_FOR_THIS_MOBILE_NODE,
+        Status.MAG_NOT_AUTHORIZED_FOR_PROXY_REG,
+        Status.NOT_AUTHORIZED_FOR_HOME_NETWORK_PREFIX,
+    )
+)
 RETRY_DELAY = 10.0
 """Seconds until the data plane is asked again to forget a prefix that it would not."""
 NAI = int(MobileNodeIdentifierSubtype.NAI)
@@ -84,6 +94,7 @@ class LocalMobilityAnchor:
         self.assignment = PrefixAssignment(settings.pools, policy, self.cache.holds, kept)
         self._tunnels: dict[tuple[bytes, bytes], Tunnel] = {}
         self._meter = Meter()
+        self._refusals = Meter()
         self._window = int(settings.timestamp_validity_window * 65536)
 
     def replace_policy(self, policy: Policy) -> None:
@@ -553,6 +564,9 @@ class LocalMobilityAnchor:
     ) -> list[Effect]:
         """Say no with the status that the RFC names, and tell the operator why."""
         self.counters[self._refused[status]] += 1
+        if status in BEYOND_RIGHTS and not self._refusals.allows(request.source, REFUSALS_PER_SECOND, now.monotonic):
+            self.counters["proxy_updates_rate_limited"] += 1
+            return []
         if request.timestamp is not None and timestamp is None:
             near = abs(request.timestamp.value - request.arrival) <= self._window
             valid = near or self._settings.mobile_node_generated_timestamp
