@@ -165,10 +165,9 @@ class NodeInterface:
 
     def set_default_router(self, address: bytes, link_layer_address: bytes) -> None:
         """Packets that do not go through the tunnel go by this router; empty: there is none."""
-        if self._router[0]:
+        if self._router[0] and self._router[0] != address:  # the same one's route is replaced, without a moment between
             self._suppress(self._route, _DELETE_ROUTE, (bytes(16), 0), self.state.interface)
-            if self._router[0] != address:
-                self.forget_router()
+            self.forget_router()
         self._router = (address, link_layer_address)
         if address:
             self._suppress(self._use_router)

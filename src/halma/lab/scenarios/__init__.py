@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from halma.lab.scenario import IDEAL, Play, Scenario
-from halma.lab.scenarios.a1 import LOCAL
+from halma.lab.scenarios.a1 import GLOBAL, LOCAL
 from halma.lab.scenarios.a2_leave import Leave
 from halma.lab.scenarios.a2_nemo import Nemo
 from halma.lab.scenarios.a2_return import DeRegistration, Race, Return
@@ -18,6 +18,7 @@ from halma.lab.scenarios.split import Split
 SCENARIOS: tuple[Scenario, ...] = (
     PmipHandover(),
     LOCAL,
+    GLOBAL,
     Leave(given_up=False),
     Leave(given_up=True),
     Return(),
