@@ -76,6 +76,7 @@ lint: setup
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/mypy --no-error-summary
+	@mkdir -p build
 	@$(BIN)/lint-imports --no-logo >build/layers.log || { cat build/layers.log; exit 1; }
 
 .PHONY: format
