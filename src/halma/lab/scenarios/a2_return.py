@@ -73,7 +73,8 @@ class Return:
         self.abroad(lab)
         lab.step(f"the node comes home to {NEW_HOME}")
         lab.move(NODE, NEW_HOME)
-        lab.wait(self.stay)
+        lossy = any(link.impairment is not None and link.impairment.loss for link in lab.topology.links)
+        lab.wait(self.stay + (6.0 if lossy else 0.0))  # what TCP lost may wait for seconds
         self.back(lab)
 
     def abroad(self, lab: Lab) -> None:
