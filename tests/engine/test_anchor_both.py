@@ -325,7 +325,7 @@ Both.TestCase.settings = settings(max_examples=80, stateful_step_count=60, deadl
 
 
 @pytest.mark.requirement("ANC-1", "ANC-4", "ANC-5", "ANC-6", "ANC-7", "ANC-8")
-class TestBoth(Both.TestCase):  # type: ignore[misc]  # hypothesis makes this class at run time
+class TestBoth(Both.TestCase):  # type: ignore[misc, valid-type]  # hypothesis makes this class at run time
     """The anchor beside its two models."""
 
 
