@@ -272,9 +272,10 @@ class HomeAgent:
         change = _Change(request, made, tunnel, networks)
         link = self._links.of(request.home_address)
         if link is not None and self._settings.wait_for_detection:
-            change.outstanding = 1
+            detections = self._links.detect(made, lambda: self._op(change))
+            change.outstanding = len(detections)
             self._busy[made] = change
-            return [*self._links.detect(made, self._op(change))]
+            return [*detections]
         return self._bind(change)
 
     def _networks(self, request: HomeRequest) -> tuple[Network, ...] | Status:
@@ -282,7 +283,7 @@ class HomeAgent:
         profile = self.policy.profile(request.identifier) if request.identifier else None
         if not self._settings.mobile_routers or profile is None or not profile.mobile_router:
             return Status.MOBILE_ROUTER_OPERATION_NOT_PERMITTED
-        known = self._known_networks(profile, request.home_address)
+        known = self._known_networks(profile, request.home_address, shared=self._links.of(request.home_address) is not None)
         if request.networks is None:
             return known or Status.FORWARDING_SETUP_FAILED
         for network in request.networks:
@@ -293,10 +294,11 @@ class HomeAgent:
         return tuple(dict.fromkeys(request.networks))
 
     @staticmethod
-    def _known_networks(profile: Profile, home_address: bytes) -> tuple[Network, ...]:
-        """The prefix table. In a Proxy Mobile IPv6 home network the node's prefix is its network (RFC 6612 section 4.2.1)."""
+    def _known_networks(profile: Profile, home_address: bytes, *, shared: bool) -> tuple[Network, ...]:
+        """The prefix table. In a Proxy Mobile IPv6 home network the node's prefix is its network (RFC 6612 section 4.2.1);
+        that of a `shared` home link is everybody's."""
         configured = tuple(Network(prefix, length) for prefix, length in profile.mobile_network_prefixes)
-        return configured or (Network(prefix_of(home_address), 64),)
+        return configured or (() if shared else (Network(prefix_of(home_address), 64),))
 
     def _commit(self, request: HomeRequest, binding: HomeBinding, now: Now) -> list[HomeAgentEffect]:
         """The request is accepted: the binding takes its values, and the node is told (RFC 6275 section 10.3.1)."""
@@ -311,9 +313,11 @@ class HomeAgent:
         early = self._settings.refresh_request
         self.deadlines.set(binding, binding.expires - early if early < binding.expires - now.monotonic else binding.expires)
         advice = int(binding.lifetime * self._settings.refresh_advice)
+        link = self._links.of(binding.home_address)
+        deprecated = link is not None and not link.preferred_lifetime
         accepted = answer(
             request,
-            Status.ACCEPTED,
+            Status.ACCEPTED_BUT_PREFIX_DISCOVERY_NECESSARY if deprecated else Status.ACCEPTED,
             lifetime=binding.lifetime,
             router=binding.mobile_router,
             advice=advice if advice < binding.lifetime else 0,
@@ -414,9 +418,12 @@ class HomeAgent:
         return effects
 
     def detection_done(self, op: int, now: Now, *, duplicate: bool) -> list[HomeAgentEffect]:
-        """Duplicate Address Detection for a first registration has ended."""
+        """Duplicate Address Detection for a first registration has ended, for one of its addresses."""
         change = self._by_op.pop(op, None)
-        if change is None or change.request is None:
+        if change is None or change.request is None or self._busy.get(change.binding) is not change:
+            return []
+        change.outstanding -= 1
+        if change.outstanding and not duplicate:
             return []
         del self._busy[change.binding]
         if duplicate:

@@ -9,6 +9,8 @@ network that is a Proxy Mobile IPv6 domain, since no link of ours carries it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from halma.engine.anchor_settings import HomeLink
 from halma.engine.home_binding_cache import HomeBinding
 from halma.value import value
@@ -75,10 +77,10 @@ class HomeLinks:
         """The home links of an interface, one for each prefix."""
         return tuple(link for link in self._links if link.interface == interface)
 
-    def detect(self, binding: HomeBinding, op: int) -> list[DetectDuplicate]:
-        """Look whether the home address is taken."""
+    def detect(self, binding: HomeBinding, op: Callable[[], int]) -> list[DetectDuplicate]:
+        """Look whether somebody has the home address, or with flag L the link-local one."""
         link = self.of(binding.home_address)
-        return [] if link is None else [DetectDuplicate(op, link.interface, binding.home_address)]
+        return [] if link is None else [DetectDuplicate(op(), link.interface, address) for address in _addresses(binding)]
 
     def defend(self, binding: HomeBinding) -> list[DefendAddress]:
         """The registration has been accepted: stand in for the node."""
