@@ -165,7 +165,7 @@ class DeRegistration(Return):
     """`a2-dereg`."""
 
     name = "a2-dereg"
-    title = "A de-registration right after the PBU does not touch the PMIPv6 entry (issue 2)"
+    title = "A de-registration right after the PBU does not touch the PMIPv6 entry (RFC 6612, issue 2)"
     story = (
         "The node comes home to MAG2 and de-registers a few milliseconds after MAG2 has registered it. The PMIPv6 entry lives "
         "on, also when it is refreshed, and packets to every address of the prefix take MAG2's tunnel."
@@ -178,7 +178,7 @@ class Race(Return):
     """`a2-race`."""
 
     name = "a2-race"
-    title = "A refresh that is delayed past the return and the de-registration is refused (issue 3)"
+    title = "A refresh that is delayed past the return and the de-registration is refused (RFC 6612, issue 3)"
     story = (
         "At the access router the node refreshes its registration, but the network holds that message back. The node comes "
         "home and de-registers; then the message goes on. The anchor refuses it and packets stay on MAG2's path."

@@ -77,7 +77,7 @@ class RogueGateway:
     """The scenario, see the module."""
 
     name = "a2-rogue-mag"
-    title = "A gateway that was taken over claims nodes that it may not serve (issue 4)"
+    title = "A gateway that was taken over claims nodes that it may not serve (RFC 6612, issue 4)"
     story = (
         "MAG3 may serve guests only. It claims a node that is behind MAG1, gives it up in MAG1's stead, claims a host that has "
         "Mobile IPv6 alone, and asks for the node's prefix on behalf of a guest; a machine that is no gateway tries it too. It "
