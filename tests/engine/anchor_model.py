@@ -287,8 +287,8 @@ class Model:
         if not any(session.gateway == gateway for session in self.sessions):
             return
         known, self.counters[gateway] = self.counters.get(gateway), counter
-        if known is None or known == counter:
-            return
+        if known == counter:
+            return  # who speaks up unasked has lost what it had, also where its counter was not known before
         for session in [each for each in self.sessions if each.gateway == gateway and each.state == "up"]:
             session.state, session.until = "held", self.now + self.minimum_delay
             self.asked.pop(session, None)
