@@ -31,14 +31,17 @@ CLAIMED: Mapping[str, tuple[str, ...]] = {
     "5846": (),
     "5847": (),
     "6543": (),
-    "6275": ("8.5", "11"),
-    "3963": ("5",),
+    "6275": ("6", "8.4", "8.5", "10", "11"),
+    "3963": ("5", "6", "7"),
+    "4283": (),
+    "4285": (),
 }
 """The RFCs, and of each the sections (none: all), whose rules are accounted for."""
 
 TITLES: Mapping[str, str] = {
     "3963": "Network Mobility",
     "4283": "Mobile Node Identifier Option",
+    "4285": "Authentication Protocol for Mobile IPv6",
     "5213": "Proxy Mobile IPv6",
     "5846": "Binding Revocation",
     "5847": "Heartbeat Mechanism for PMIPv6",
