@@ -453,7 +453,7 @@ class HomeAgent:
         binding.tunnel, binding.networks, binding.since = change.tunnel, change.networks, now.monotonic
         accepted = self._commit(request, binding, now)
         defence = self._links.defend(binding) if first else []
-        return [*accepted, *defence, self._tell(binding, "registered" if first else "moved", "is at {1:address}")]
+        return [*defence, *accepted, self._tell(binding, "registered" if first else "moved", "is at {1:address}")]
 
     def _failed(self, change: _Change, now: Now) -> list[HomeAgentEffect]:
         binding = change.binding
