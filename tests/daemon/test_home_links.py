@@ -143,6 +143,21 @@ def test_a_neighbour_resolves_the_node_to_the_home_agent_until_it_is_home_again(
         assert proxies(w) == []
 
 
+@pytest.mark.rfc("6275#8.4-3", "6275#10.4.2-1")
+def test_what_a_neighbour_sends_to_the_node_goes_through_the_tunnel(namespace: Namespace, tmp_path: Path) -> None:
+    with world(namespace, tmp_path) as w, listen(w.abroad, "eth0") as far:
+        registered(w)
+        with inside(w.neighbour), socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"for the node", ("2001:db8:5::77", 9))
+        far.settimeout(PATIENCE)
+        packet = far.recv(2000)
+        while packet[6] != 41:
+            packet = far.recv(2000)
+        assert (packet[8:24], packet[24:40]) == (AGENT, CARE_OF)
+        assert (packet[48:64], packet[64:80]) == (NEIGHBOUR, HOME)
+        assert packet.endswith(b"for the node")
+
+
 def test_a_third_host_cannot_take_the_address_of_a_node_that_is_away(namespace: Namespace, tmp_path: Path) -> None:
     with world(namespace, tmp_path) as w, listen(w.neighbour, "home0") as listener:
         registered(w)
