@@ -31,6 +31,7 @@ from halma.engine.proxy_binding_cache import (
 from halma.engine.proxy_refusal import REFUSALS
 from halma.engine.proxy_request import LIFETIME_UNIT, UNSPECIFIED, Acceptance, ProxyRequest, accept, refuse
 from halma.engine.revocation import Revocations
+from halma.engine.sequence import is_newer
 from halma.engine.timers import Deadlines
 from halma.engine.waiting import HasLeft, Standing, Waiting
 from halma.wire.messages import BindingUpdate
@@ -186,7 +187,7 @@ class LocalMobilityAnchor:
                 return []
             return self._ignore()
         in_order = standing is Standing.HANDED_OVER or not self._by_sequence(request)
-        if not in_order and not _is_newer(request.sequence, binding.sequence):
+        if not in_order and not is_newer(request.sequence, binding.sequence):
             status = Status.SEQUENCE_NUMBER_OUT_OF_WINDOW
             return self._refuse(request, status, now, sequence=binding.sequence)
         if request.lifetime == 0:
@@ -269,7 +270,7 @@ class LocalMobilityAnchor:
     def _is_later(self, request: ProxyRequest, other: ProxyRequest) -> bool:
         """Whether a request was sent after another, or is a copy of it."""
         if self._by_sequence(request) or other.timestamp is None:
-            return request.sequence == other.sequence or _is_newer(request.sequence, other.sequence)
+            return request.sequence == other.sequence or is_newer(request.sequence, other.sequence)
         assert request.timestamp is not None
         return request.timestamp.value >= other.timestamp.value
 
@@ -416,7 +417,7 @@ class LocalMobilityAnchor:
     def _note_order(self, request: ProxyRequest, binding: ProxyBinding) -> None:
         """What an accepted request says of the order of messages (section 5.5) and of the gateway's link-local address (5.3.6:
         theirs, or the one that we have chosen for the session)."""
-        if not self._by_sequence(request) or _is_newer(request.sequence, binding.sequence):
+        if not self._by_sequence(request) or is_newer(request.sequence, binding.sequence):
             binding.sequence = request.sequence
         if request.timestamp is not None and self._settings.timestamp_based_approach:
             binding.node.timestamp = max(binding.node.timestamp, request.timestamp.value)
@@ -602,8 +603,3 @@ def _is_unicast_beyond_the_link(address: bytes) -> bool:
     """Whether a tunnel can end there: not multicast, link-local, unspecified or loopback (RFC 4291 section 2)."""
     link_local = address[0] == 0xFE and address[1] & 0xC0 == 0x80
     return address[0] != 0xFF and not link_local and address not in (UNSPECIFIED, LOOPBACK)
-
-
-def _is_newer(sequence: int, last: int) -> bool:
-    """RFC 6275 section 9.5.1: greater, modulo 2^16; the preceding 32768 values and the last one itself are not."""
-    return 0 < ((sequence - last) & 0xFFFF) < 0x8000
