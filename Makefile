@@ -98,7 +98,7 @@ lock: $(BIN)/python
 	@[ -x build/lock/bin/uv ] || { $(PYTHON) -m venv build/lock && PIP_NO_CACHE_DIR=1 build/lock/bin/pip install --quiet uv; }
 	@for lock in "runtime pyproject.toml" "dev pyproject.toml requirements/dev.in --constraint requirements/runtime.txt"; do \
 	    set -- $$lock; name=$$1; shift; \
-	    build/lock/bin/uv --quiet --no-cache pip compile --universal --python-version 3.11 --generate-hashes \
+	    build/lock/bin/uv --quiet --no-cache pip compile --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	        --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" "$$@" --output-file requirements/$$name.txt || exit 1; \
 	done
 
