@@ -58,6 +58,8 @@ class Entry:
     router: bool
     until: float
     revoked: float | None = None
+    took: int = 0
+    """When it last took its network: what it moves follows the last that did (`mobile_networks`)."""
 
     @property
     def due(self) -> float:
@@ -75,11 +77,12 @@ class HomeModel:
     refuses: bool = False
     answers: list[tuple[bytes, int, int]] = field(default_factory=list)
     """Where it goes, sequence number and status of the acknowledgements that are to be sent now."""
+    turns: int = 0
 
     def plane(self) -> dict[tuple[bytes, int], bytes]:
         """Where the packets of home addresses, and of routers' networks, must go."""
         found: dict[tuple[bytes, int], bytes] = {}
-        for entry in self.entries.values():
+        for entry in sorted(self.entries.values(), key=lambda entry: entry.took):
             if entry.care_of is not None:
                 found[entry.home, 128] = entry.care_of
                 if entry.router:
@@ -142,6 +145,9 @@ class HomeModel:
         if entry is not None and there and entry.router != update.router:
             return KIND
         moves = entry is None or entry.care_of != update.care_of
+        self.turns += 1
+        if moves and entry is not None:
+            entry.took = self.turns
         if moves and self.refuses:
             if entry is None:
                 entry = self.entries[update.home] = Entry(update.node, update.home, None, update.sequence, 0.0, False, 0.0)
@@ -149,7 +155,7 @@ class HomeModel:
                 self.end(entry, now)
             return UNSPECIFIED
         if entry is None:
-            entry = self.entries[update.home] = Entry(update.node, update.home, None, 0, 0.0, False, 0.0)
+            entry = self.entries[update.home] = Entry(update.node, update.home, None, 0, 0.0, False, 0.0, took=self.turns)
         entry.care_of, entry.router, entry.until = update.care_of, update.router, now + 4 * update.lifetime
         entry.sequence, entry.sent = update.sequence, update.sent
         return ACCEPTED

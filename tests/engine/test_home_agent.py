@@ -249,6 +249,40 @@ def test_explicit_mode_moves_what_the_profile_allows_and_drops_what_is_named_no_
     assert {key[2] for key in agent.bound} == {128, 48}
 
 
+SECOND_HOME = HOME_PREFIX[:8] + bytes(7) + b"\2"
+PLACE = ELSEWHERE[:15] + b"\7"
+
+
+def two_homes_of_one_router() -> Agent:
+    """A router with two home addresses out of its network: the first is at CARE_OF, the second, later, ELSEWHERE."""
+    agent = Agent()
+    assert status(agent.update(1, flags=ROUTER)) == Status.ACCEPTED
+    assert status(agent.update(1, flags=ROUTER, home=SECOND_HOME, care_of=ELSEWHERE)) == Status.ACCEPTED
+    assert agent.bound[BindingKind.MOBILE_NETWORK, HOME_PREFIX, 64] == Tunnel(AGENT, ELSEWHERE)
+    return agent
+
+
+@pytest.mark.requirement("ANC-9")
+@pytest.mark.parametrize(("home", "care_of", "left"), [(HOME, CARE_OF, ELSEWHERE), (SECOND_HOME, ELSEWHERE, CARE_OF)])
+def test_a_network_that_two_registrations_move_outlives_the_end_of_either(home: bytes, care_of: bytes, left: bytes) -> None:
+    agent = two_homes_of_one_router()
+    agent.update(2, flags=ROUTER, home=home, care_of=care_of, lifetime=0)
+    assert agent.bound[BindingKind.MOBILE_NETWORK, HOME_PREFIX, 64] == Tunnel(AGENT, left)
+    other = HOME if home == SECOND_HOME else SECOND_HOME
+    agent.update(2, flags=ROUTER, home=other, care_of=left, lifetime=0)
+    assert not agent.bound
+    assert not agent.engine._home._mobile_networks  # type: ignore[union-attr]
+
+
+@pytest.mark.requirement("ANC-9")
+def test_a_network_follows_the_registration_that_moved_last() -> None:
+    agent = two_homes_of_one_router()
+    assert status(agent.update(2, flags=ROUTER, care_of=PLACE)) == Status.ACCEPTED
+    assert agent.bound[BindingKind.MOBILE_NETWORK, HOME_PREFIX, 64] == Tunnel(AGENT, PLACE)
+    agent.update(3, flags=ROUTER, care_of=PLACE, lifetime=0)
+    assert agent.bound[BindingKind.MOBILE_NETWORK, HOME_PREFIX, 64] == Tunnel(AGENT, ELSEWHERE)
+
+
 def test_a_node_that_is_no_router() -> None:
     agent = Agent(mobile_routers=False)
     assert status(agent.update(1, flags=ROUTER)) == Status.MOBILE_ROUTER_OPERATION_NOT_PERMITTED

@@ -35,6 +35,7 @@ from halma.engine.api import (
 from halma.engine.home_binding_cache import HomeBinding, HomeBindingCache, HomeState, Network, prefix_of
 from halma.engine.home_link import HomeLinkEffect, HomeLinks
 from halma.engine.home_request import HOME_REGISTRATION, LINK_LOCAL, HomeRequest, answer
+from halma.engine.mobile_networks import MobileNetworks
 from halma.engine.policy import Policy, Profile
 from halma.engine.proxy_request import LIFETIME_UNIT
 from halma.engine.sequence import is_newer
@@ -136,6 +137,7 @@ class HomeAgent:
         self._released = released
         self._ops = ops
         self.watchers: list[Watcher] = []
+        self._mobile_networks = MobileNetworks()
         self._by_op: dict[int, _Change] = {}
         self._busy: dict[HomeBinding, _Change] = {}
 
@@ -376,13 +378,17 @@ class HomeAgent:
 
     def _bind(self, change: _Change) -> list[HomeAgentEffect]:
         """Bring the home address and its networks into the new tunnel; networks that are named no more leave the old one."""
-        binding = change.binding
-        effects: list[HomeAgentEffect] = []
-        for prefix, length, kind in _entries(binding.home_address, change.networks):
-            effects.append(Bind(self._op(change), prefix, length, change.tunnel, kind=kind))
+        binding, tunnel = change.binding, change.tunnel
+        assert tunnel is not None
+        effects: list[HomeAgentEffect] = [
+            Bind(self._op(change), binding.home_address, HOST, tunnel, kind=BindingKind.HOME_ADDRESS)
+        ]
+        for network in change.networks:
+            self._mobile_networks.take(network, binding, tunnel)
+            effects.append(self._follow(change, network, tunnel))
         for network in binding.networks:
             if network not in change.networks:
-                effects.append(Unbind(self._op(change), network.prefix, network.length, BindingKind.MOBILE_NETWORK))
+                effects += self._give_up(change, network)
         change.outstanding = len(effects)
         self._busy[binding] = change
         return effects
@@ -393,13 +399,24 @@ class HomeAgent:
         for watcher in self.watchers:
             watcher.ended(binding)
         released = self._links.release(binding)
-        effects: list[HomeAgentEffect] = [
-            Unbind(self._op(change), prefix, length, kind)
-            for prefix, length, kind in _entries(binding.home_address, binding.networks)
-        ]
+        effects: list[HomeAgentEffect] = [Unbind(self._op(change), binding.home_address, HOST, BindingKind.HOME_ADDRESS)]
+        for network in binding.networks:
+            effects += self._give_up(change, network)
         change.outstanding = len(effects)
         self._busy[binding] = change
         return [*released, *effects]
+
+    def _give_up(self, change: _Change, network: Network) -> list[HomeAgentEffect]:
+        """A registration moves a network no more: it goes to another that does, where there is one."""
+        before = self._mobile_networks.tunnel(network)
+        self._mobile_networks.give_up(network, change.binding)
+        after = self._mobile_networks.tunnel(network)
+        if after is None:
+            return [Unbind(self._op(change), network.prefix, network.length, BindingKind.MOBILE_NETWORK)]
+        return [] if after == before else [self._follow(change, network, after)]
+
+    def _follow(self, change: _Change, network: Network, tunnel: Tunnel) -> Bind:
+        return Bind(self._op(change), network.prefix, network.length, tunnel, kind=BindingKind.MOBILE_NETWORK)
 
     def forwarding_done(self, event: ForwardingDone, now: Now) -> list[HomeAgentEffect]:
         """A Bind or Unbind of ours has been carried out, or not."""
@@ -550,13 +567,6 @@ class HomeAgent:
                     "remaining_seconds": max(0.0, binding.expires - now.monotonic),
                     "attached_seconds": now.monotonic - binding.since,
                 }
-
-
-def _entries(home_address: bytes, networks: tuple[Network, ...]) -> Iterator[tuple[bytes, int, BindingKind]]:
-    """What the data plane is told of one registration."""
-    yield home_address, HOST, BindingKind.HOME_ADDRESS
-    for network in networks:
-        yield network.prefix, network.length, BindingKind.MOBILE_NETWORK
 
 
 def _counter(status: int) -> str:
