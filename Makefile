@@ -22,6 +22,7 @@ help:
 	@echo "make format      let ruff format the source"
 	@echo "make docs        write the generated pages of docs/ anew"
 	@echo "make lock        write requirements/*.txt anew from pyproject.toml and requirements/dev.in"
+	@echo "make pure        remove the compiled modules: everything runs as Python, for debuggers and coverage"
 	@echo "make clean       remove all that make made"
 
 # ---- setup ------------------------------------------------------------------------------------------------------------
@@ -42,9 +43,14 @@ $(BIN)/python: | packages
 	@$(PIP) install --require-hashes --requirement requirements/dev.txt
 	@touch $@
 
-$(BIN)/halma: pyproject.toml .venv/requirements.stamp
+# The modules that setup.py compiles are compiled anew when one of them changes, or numbers that they have taken in.
+COMPILED := $(shell cat tools/setup/compiled.txt)
+$(BIN)/halma: pyproject.toml setup.py $(COMPILED) src/halma/wire/numbers.py src/halma/engine/api.py .venv/requirements.stamp
+	@echo "setup: Halma itself"
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
+	@ls src/halma__mypyc.*.so >/dev/null 2>&1 || \
+	    echo "setup: no C compiler or no Python.h, so no module is compiled: signalling takes half as long again" >&2
 
 .PHONY: bpf
 bpf: | packages
@@ -102,7 +108,11 @@ lock: $(BIN)/python
 	        --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" "$$@" --output-file requirements/$$name.txt || exit 1; \
 	done
 
+.PHONY: pure
+pure:
+	@find src -name '*.so' -delete
+
 .PHONY: clean
-clean:
+clean: pure
 	@rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage src/halma.egg-info
 	@$(MAKE) --silent -C bpf clean

@@ -32,9 +32,13 @@ MARKERS = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the markers."""
+    """Declare the markers, and see that the tests do not judge the code of yesterday."""
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
+    for source in map(config.rootpath.joinpath, (config.rootpath / "tools/setup/compiled.txt").read_text().split()):
+        for compiled in source.parent.glob(f"{source.stem}.*.so"):
+            if compiled.stat().st_mtime < source.stat().st_mtime:
+                raise pytest.UsageError(f"{compiled} is older than its source: `make setup` mends that, `make pure` too")
 
 
 @functools.cache

@@ -28,6 +28,8 @@ header() {
 }
 
 wanted python3-venv "the virtual environment" "$python" -c 'import ensurepip, venv'
+wanted gcc "the compiled modules" program cc
+wanted python3-dev "the compiled modules" "$python" -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("include"), "Python.h").stat()'
 wanted clang "the data plane in BPF" program clang
 wanted llvm "the data plane in BPF" program llvm-strip
 wanted libbpf-dev "the data plane in BPF" header bpf/bpf_helpers.h
