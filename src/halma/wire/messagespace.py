@@ -15,7 +15,7 @@ from typing import Any, TypeVar, dataclass_transform
 from halma.value import value
 from halma.wire.layout import Declaration, compile_function, construct, parse_layout
 from halma.wire.optionspace import UNALIGNED, OptionSpace
-from halma.wire.shapes import Shapes
+from halma.wire.shapes import EncodingShapes, Shapes
 
 T = TypeVar("T")
 
@@ -33,6 +33,8 @@ class MobilitySpace:
         """By class: the encoder of a whole Mobility Header with a zero checksum."""
         self.shapes = Shapes(options)
         """Decoders of whole messages that have come often."""
+        self.encoding_shapes: dict[type[Any], EncodingShapes] = {}
+        """By class: encoders of whole messages that have gone out often."""
         self._subtypes: dict[int, dict[int, Callable[[bytes, int], Any]]] = {}
 
     def declare(self, declaration: Declaration) -> None:
@@ -54,10 +56,13 @@ class MobilitySpace:
         constants = [str(number), "0"] + ([] if subtype is None else [str(subtype)])
         packed = ", ".join(["59", f"({size - 8} + len(tail)) // 8", *constants, *made.packing])
         source = f"def generated(v):\n{made.checking}    tail = encode_options(v.{names[-1]}, {size})\n"
-        self.encoders[cls] = compile_function(source + f"    return pack({packed}) + tail\n", cls, **scope)
+        general = compile_function(source + f"    return pack({packed}) + tail\n", cls, **scope)
+        self.encoders[cls] = general
         self.declarations.append(declaration)
         if subtype is None:
             self.shapes.declare(number, cls, made, size)
+            self.encoding_shapes[cls] = EncodingShapes(cls, made, size, self.options, general)
+            self.encoders[cls] = self.encoding_shapes[cls].encode
 
     def _register(self, declaration: Declaration, decoder: Callable[[bytes, int], Any]) -> None:
         number, subtype = declaration.number, declaration.subtype
