@@ -529,7 +529,7 @@ class Gateway:
         """RFC 5847 section 3: the entries are not valid any more; register all the nodes anew, at a measured pace."""
         moment, pace = self._context.now.monotonic, 1 / self._settings.reregistrations_per_second
         for position, entry in enumerate(self._registrations.list.of_anchor(anchor)):
-            self._context.arm(Timer.RENEW, entry.key, moment + position * pace)
+            self._context.arm_at(Timer.RENEW, entry.key, moment + position * pace)
 
     def _renew_due(self, key: bytes) -> None:
         entry = self._registrations.list.get(key)

@@ -84,7 +84,7 @@ class Advertisements:
         if attachment.advertised_at is not None and moment < attachment.advertised_at + SOLICITED_INTERVAL:
             self._context.count("router_solicitation_rate_limited")
             if terms is not None:
-                self._context.arm(Timer.ADVERTISE, attachment.key, attachment.advertised_at + SOLICITED_INTERVAL)
+                self._context.arm_at(Timer.ADVERTISE, attachment.key, attachment.advertised_at + SOLICITED_INTERVAL)
         elif terms is not None:
             self._advertise(attachment, terms)
         else:
@@ -141,7 +141,7 @@ class Advertisements:
         if attachment.early_advertisements:
             attachment.early_advertisements -= 1
             interval = min(interval, EARLY_INTERVAL)
-        self._context.arm(Timer.ADVERTISE, attachment.key, self._context.now.monotonic + interval)
+        self._context.arm_at(Timer.ADVERTISE, attachment.key, self._context.now.monotonic + interval)
         self._send(attachment, RouterAdvertisement(HOP_LIMIT, 0, terms.router_lifetime, 0, 0, tuple(options)))
         if attachment.local:
             self._disclaim(attachment)

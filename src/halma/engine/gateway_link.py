@@ -206,7 +206,7 @@ class AccessLinks:
         if link.addresses:
             self._context.do(SolicitNodes(link.interface))
             if link.solicited < len(SOLICITATIONS):
-                self._context.arm(Timer.SOLICIT, name_of_link(link.interface), link.up_at + SOLICITATIONS[link.solicited])
+                self._context.arm_at(Timer.SOLICIT, name_of_link(link.interface), link.up_at + SOLICITATIONS[link.solicited])
                 link.solicited += 1
 
     def _solicitation_due(self, name: bytes) -> None:
@@ -334,7 +334,7 @@ class AccessLinks:
             self.lose(attachment)
             return
         probe.left -= 1
-        self._context.arm(Timer.PROBE, key, self._context.now.monotonic + probe.interval)
+        self._context.arm_at(Timer.PROBE, key, self._context.now.monotonic + probe.interval)
         source = self._links[attachment.interface].router_address(attachment)
         address = attachment.address or ALL_NODES
         self._context.do(ProbeNode(attachment.interface, attachment.link_layer_address, source, address))
@@ -346,7 +346,7 @@ class AccessLinks:
     def _watch(self, attachment: Attachment) -> None:
         if self._context.settings.presence_interval:
             when = self._context.now.monotonic + self._context.settings.presence_interval
-            self._context.arm(Timer.PRESENCE, attachment.key, when)
+            self._context.arm_at(Timer.PRESENCE, attachment.key, when)
 
 
 def name_of_link(interface: int) -> bytes:

@@ -162,7 +162,7 @@ class LocalAccess:
             text = "the data plane did not take the prefix of {}: errno {}"
             self._context.report(Severity.ERROR, "bind_failed", text, held.link.name, done.error)
             again = self._context.now.monotonic + self._context.settings.retry_interval
-            self._context.arm(Timer.BIND, name_of_link(held.link.interface), again)
+            self._context.arm_at(Timer.BIND, name_of_link(held.link.interface), again)
         return True
 
     def _bind_again(self, name: bytes) -> None:

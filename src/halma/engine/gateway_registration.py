@@ -212,7 +212,7 @@ class Registrations:
         if request.kind is not RequestKind.DEREGISTRATION and settings.maximum_update_rate:
             if len(memory.sent) == settings.maximum_update_rate and moment < memory.sent[0] + 1.0:
                 context.count("registration_rate_limited")
-                context.arm(Timer.RETRANSMIT, entry.key, memory.sent[0] + 1.0)
+                context.arm_at(Timer.RETRANSMIT, entry.key, memory.sent[0] + 1.0)
                 return
             memory.sent.append(moment)
         timestamp = None
@@ -232,7 +232,7 @@ class Registrations:
         self.list.transmitted(entry, request, sequence, timestamp or 0)
         context.count(f"pbu_sent_{request.kind.name.lower()}")
         context.do(Send(settings.address, entry.anchor, message))
-        context.arm(Timer.RETRANSMIT, entry.key, moment + request.timeout)
+        context.arm_at(Timer.RETRANSMIT, entry.key, moment + request.timeout)
 
     def _retransmission_due(self, key: bytes) -> None:
         entry = self.list.get(key)
@@ -297,7 +297,7 @@ class Registrations:
         for entry in self.list.of_anchor(anchor):
             if entry.request is not None and entry.request.kind is not RequestKind.DEREGISTRATION:
                 entry.request.timeout = INITIAL_BINDACK_TIMEOUT / 2
-                self._context.arm(Timer.RETRANSMIT, entry.key, self._context.now.monotonic)
+                self._context.arm_at(Timer.RETRANSMIT, entry.key, self._context.now.monotonic)
 
     def _expired(self, key: bytes) -> None:
         entry, attachment = self.list.get(key), self._links.attachment(key)
@@ -408,8 +408,8 @@ class Registrations:
         entry.handoff_indicator = UNKNOWN_HANDOFF
         entry.lifetime = answer.lifetime * LIFETIME_UNIT
         entry.expires = context.now.monotonic + entry.lifetime
-        context.arm(Timer.EXPIRE, entry.key, entry.expires)
-        context.arm(Timer.REFRESH, entry.key, context.now.monotonic + entry.lifetime * REFRESH_AT)
+        context.arm_at(Timer.EXPIRE, entry.key, entry.expires)
+        context.arm_at(Timer.REFRESH, entry.key, context.now.monotonic + entry.lifetime * REFRESH_AT)
         gone = [prefix for prefix in entry.bound if prefix not in answer.prefixes]
         entry.prefixes = answer.prefixes
         for prefix in gone:
@@ -515,7 +515,7 @@ class Registrations:
         if denial.until == TIME:
             wait = self._context.settings.retry_interval * min(2**attachment.refusals, 16)
             attachment.refusals += 1
-            self._context.arm(Timer.RETRY, attachment.key, self._context.now.monotonic + wait)
+            self._context.arm_at(Timer.RETRY, attachment.key, self._context.now.monotonic + wait)
 
     def retry(self, identifier: bytes) -> int:
         """An administrative action: ask again for this node (empty: for all); for how many it was asked."""
@@ -598,7 +598,7 @@ class Registrations:
         if attachment is not None:
             attachment.denial = Denial("bind_failed", TIME)
             self._service.end(attachment)
-            self._context.arm(Timer.RETRY, entry.key, self._context.now.monotonic + self._context.settings.retry_interval)
+            self._context.arm_at(Timer.RETRY, entry.key, self._context.now.monotonic + self._context.settings.retry_interval)
         self.deregister(entry)
 
     def _report(self, severity: Severity, reason: str, entry: BindingUpdateListEntry, text: str, *details: object) -> None:

@@ -1,18 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the parts of a mobile node share while one event is being handled: the time, the settings, the deadlines, the counters
-and the effects that come of it.
-
-Always holds: effects are kept in the order in which the parts asked for them; every deadline has a handler.
-"""
+"""What the parts of a mobile node share (`halma.engine.context`), and what its deadlines are for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import Enum
 
-from halma.engine.api import Now, Report, Severity
+from halma.engine.context import Context
 from halma.engine.node_api import NodeEffect, NodeSettings
-from halma.engine.timers import Deadlines
 
 
 class Timer(Enum):
@@ -35,68 +29,16 @@ class Timer(Enum):
     HOME_PREFIX = "home prefix"
 
 
-class NodeContext:
-    """See the module."""
+class NodeContext(Context[NodeSettings, NodeEffect, Timer]):
+    """That of a node, whose delays all count from now."""
 
-    __slots__ = ("_deadlines", "_effects", "_handlers", "_next_op", "counters", "now", "settings")
-
-    def __init__(self, settings: NodeSettings) -> None:
-        self.settings = settings
-        self.now = Now(0.0, 0.0)
-        self.counters: dict[str, int] = {}
-        self._effects: list[NodeEffect] = []
-        self._deadlines: Deadlines[tuple[Timer, bytes]] = Deadlines()
-        self._handlers: dict[Timer, Callable[[bytes], None]] = {}
-        self._next_op = 0
-
-    def begin(self, now: Now) -> None:
-        """An event is going to be handled."""
-        self.now = now
-        self._effects = []
-
-    def effects(self) -> list[NodeEffect]:
-        """What came of the event."""
-        return self._effects
-
-    def do(self, effect: NodeEffect) -> None:
-        """Have this done."""
-        self._effects.append(effect)
-
-    def op(self) -> int:
-        """A name for an effect whose outcome is wanted."""
-        self._next_op += 1
-        return self._next_op
-
-    def count(self, name: str) -> None:
-        """Count something that happened."""
-        self.counters[name] = self.counters.get(name, 0) + 1
-
-    def report(self, severity: Severity, reason: str, text: str, *details: object, peer: bytes = b"") -> None:
-        """Tell the operator."""
-        self._effects.append(Report(severity, reason, text, peer, details))
-
-    def on(self, timer: Timer, handler: Callable[[bytes], None]) -> None:
-        """Let `handler` be called with the key when a deadline of this kind is due."""
-        self._handlers[timer] = handler
+    __slots__ = ()
 
     def arm(self, timer: Timer, seconds: float, key: bytes = b"") -> None:
         """Let this be due in so many seconds, instead of any time set before."""
-        self._deadlines.set((timer, key), self.now.monotonic + seconds)
-
-    def disarm(self, timer: Timer, key: bytes = b"") -> None:
-        """Let this not be due at all."""
-        self._deadlines.stop((timer, key))
+        self.arm_at(timer, key, self.now.monotonic + seconds)
 
     def remaining(self, timer: Timer, key: bytes = b"") -> float | None:
         """The seconds until this is due; None when it is not waited for."""
         when = self._deadlines.get((timer, key))
         return None if when is None else max(0.0, when - self.now.monotonic)
-
-    def fire(self) -> None:
-        """Do all that is due now."""
-        for timer, key in self._deadlines.due(self.now.monotonic):
-            self._handlers[timer](key)
-
-    def next_deadline(self) -> float | None:
-        """The earliest deadline."""
-        return self._deadlines.next()
