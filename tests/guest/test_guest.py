@@ -60,7 +60,18 @@ def test_the_forwarding_contract_holds() -> None:
     assert in_guest([sys.executable, "-m", "pytest", *pytest_arguments], timeout=900) == 0
 
 
-def test_a_host_moves() -> None:
+def play(*scenarios: str) -> int:
+    """Play scenarios of the lab in the guest; the exit status."""
     halma = str(guest.CHECKOUT / ".venv" / "bin" / "halma")
     # A packet each millisecond is more than the guest's one processor can capture when the host is busy.
-    assert in_guest([halma, "lab", "run", "--pace", "10", "pmip-handover"], timeout=300) == 0
+    return in_guest([halma, "lab", "run", "--pace", "10", *scenarios], timeout=300)
+
+
+def test_a_host_moves() -> None:
+    assert play("pmip-handover") == 0
+
+
+@pytest.mark.requirement("MN-1", "MN-2")
+def test_a_node_moves_where_the_kernel_knows_mobile_ipv6_itself() -> None:
+    assert in_guest(["grep", "^mip6 ", "/proc/modules"], timeout=60) == 0
+    assert play("a2-leave") == 0

@@ -129,10 +129,17 @@ def test_a_late_packet_of_the_old_link_is_no_resumption(world: World) -> None:
     assert handover.gap_up_ms > GAP * 1000
 
 
-def test_a_missed_frame(world: World) -> None:
+@pytest.mark.parametrize("missed", [1, None])
+def test_a_missed_frame_or_a_listener_that_ended_too_early(world: World, missed: int | None) -> None:
     evidence = world.evidence()
-    evidence.missed["core-lma"] = 1
+    evidence.missed["core-lma"] = missed
     assert not judge.captures_complete(evidence).passed
+
+
+def test_nothing_said_is_no_fault_of_a_listener(world: World) -> None:
+    evidence = world.evidence()
+    evidence.captured["core-mag2"] = evidence.missed["core-mag2"] = 0
+    assert judge.captures_complete(evidence).passed
 
 
 def test_a_daemon_that_died(world: World) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from halma.lab.evidence import Evidence
 from halma.lab.forge import datagram, header
 from halma.lab.probe import BASE_PORT, Probe, encode
+from halma.lab.recording import statistics
 from halma.lab.scenario import IDEAL
 from halma.lab.scenarios import domain
 from halma.lab.topology import Topology
@@ -203,6 +204,7 @@ class World:
             data = write_section() + write_interface(point, ETHERNET)
             for _, time, frame in sorted((frame for frame in self.frames if frame[0] == point), key=lambda frame: frame[1]):
                 data += write_frame(0, round(time * 1e9), frame)
+            data += statistics(0)
             (self.directory / "captures" / f"{point}.pcapng").write_bytes(data)
         for node, sends, takes in (("cn", DOWN, UP), ("h1", UP, DOWN)):
             end = "access-h1" if takes == DOWN else "outside"

@@ -51,8 +51,8 @@ ln -sfn "$modules" "$root/lib/modules/$(uname -r)"
 printf '#!/bin/sh\nexec chroot %s %s modprobe "$@"\n' $root "$busybox" >$root/run/load-module
 chmod +x $root/run/load-module
 echo $root/run/load-module >/proc/sys/kernel/modprobe
-# What nothing makes the kernel load by itself.
-for module in tun ipv6; do
+# What nothing makes the kernel load by itself. With mip6 the kernel has its own mind about Mobile IPv6 (CONFIG_IPV6_MIP6).
+for module in tun ipv6 mip6; do
     chroot $root "$busybox" modprobe $module
 done
 

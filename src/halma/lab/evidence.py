@@ -95,7 +95,7 @@ class Evidence:
         self.topology = topology
         self.records = records
         self.journal: dict[str, Any] = json.loads((records / "journal.json").read_text())
-        self.missed: dict[str, int] = {}
+        self.missed: dict[str, int | None] = {}
         self.captured: dict[str, int] = {}
         sightings: list[Sighting] = []
         for path in sorted((records / "captures").glob("*.pcapng")):

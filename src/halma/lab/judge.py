@@ -45,10 +45,13 @@ def _text(address: bytes) -> str:
 
 
 def captures_complete(evidence: Evidence) -> Check:
-    """Every link was heard, and no listener missed a frame."""
-    silent = [point for point, frames in evidence.captured.items() if not frames]
-    missed = [f"{point}: {count} missed" for point, count in evidence.missed.items() if count]
-    faults = [f"{point}: nothing heard" for point in silent] + missed
+    """Every link was listened to until the end, and no listener missed a frame."""
+    lost = {
+        point: "ended too early" if count is None else f"{count} missed"
+        for point, count in evidence.missed.items()
+        if count != 0
+    }
+    faults = [f"{point}: {what}" for point, what in lost.items()]
     total = sum(evidence.captured.values())
     return Check(
         "lab",

@@ -24,10 +24,10 @@ _DROPPED_BY_INTERFACE, _DROPPED_BY_SYSTEM = 5, 7
 
 @value
 class Recording:
-    """All frames of a file, and how many its listener missed."""
+    """All frames of a file, and how many its listener missed: None where it did not come to say so."""
 
     frames: tuple[Frame, ...]
-    missed: int
+    missed: int | None
 
 
 def read(path: Path) -> Recording:
@@ -36,11 +36,9 @@ def read(path: Path) -> Recording:
     frames: list[Frame] = []
     with contextlib.suppress(DecodeError):
         frames.extend(read_capture(data))
-    missed = 0
-    for kind, body in _blocks(data):
-        if kind == _STATISTICS:
-            missed += sum(count for code, count in _counts(body) if code in {_DROPPED_BY_INTERFACE, _DROPPED_BY_SYSTEM})
-    return Recording(tuple(frames), missed)
+    said = [dict(_counts(body)) for kind, body in _blocks(data) if kind == _STATISTICS]
+    missed = [counts.get(code, 0) for counts in said for code in (_DROPPED_BY_INTERFACE, _DROPPED_BY_SYSTEM)]
+    return Recording(tuple(frames), sum(missed) if said else None)
 
 
 def statistics(missed: int) -> bytes:
