@@ -11,14 +11,29 @@ address, save for the ones that ask everybody on a new link.
 
 from __future__ import annotations
 
-import ctypes
 import socket
-import struct
 
 from halma.engine.gateway_api import ALL_NODES, UNSPECIFIED, NodeHeard, RouterSolicitationReceived
-from halma.value import value
+from halma.netio.packet_socket import (
+    ETH_P_ALL,
+    ETH_P_IPV6,
+    ETHERNET,
+    IPV6,
+    JUMP_EQUAL,
+    LD_BYTE,
+    LD_HALF,
+    LD_WORD,
+    PACKET_IGNORE_OUTGOING,
+    RETURN,
+    SOL_PACKET,
+    Step,
+    attach_filter,
+    discovery_frame,
+    group_address,
+    send_frame,
+)
 from halma.wire.errors import DecodeError
-from halma.wire.icmpv6 import EchoRequest, Icmpv6Message, decode_icmpv6, encode_icmpv6
+from halma.wire.icmpv6 import EchoRequest, Icmpv6Message, decode_icmpv6
 from halma.wire.nd import (
     NeighborAdvertisement,
     NeighborSolicitation,
@@ -28,15 +43,8 @@ from halma.wire.nd import (
     TargetLinkLayerAddress,
     solicited_node,
 )
-from halma.wire.numbers import NeighborAdvertisementFlag
+from halma.wire.numbers import NeighborAdvertisementFlag, NextHeader
 
-ETH_P_ALL, ETH_P_IPV6 = 0x0003, 0x86DD
-SOL_PACKET, PACKET_IGNORE_OUTGOING = 263, 23
-SO_ATTACH_FILTER = 26
-ETHERNET, IPV6 = 14, 40
-ICMPV6 = 58
-HOP_LIMIT = 255
-ALL_NODES_MULTICAST = bytes.fromhex("333300000001")
 SNAP = 576
 """Octets of a frame that are looked at: a Router Solicitation with every option that it may have."""
 SEEN = 32
@@ -47,47 +55,35 @@ PROBE_IDENTIFIER = 0x5213
 """The identifier of our Echo Requests."""
 
 _ROUTER_SOLICITATION, _NEIGHBOR_SOLICITATION, _NEIGHBOR_ADVERTISEMENT, _ECHO_REPLY = 133, 135, 136, 129
-_LD_WORD, _LD_HALF, _LD_BYTE = 0x20, 0x28, 0x30
-_AND, _JUMP_EQUAL, _JUMP, _RETURN = 0x54, 0x15, 0x05, 0x06
 
 
-@value
-class Instruction:
-    """One of classic BPF: code, jump when true, jump when false, operand."""
-
-    code: int
-    true: int
-    false: int
-    operand: int
-
-
-def capture_filter(seen: tuple[bytes, ...], strangers: bool) -> list[Instruction]:
+def capture_filter(seen: tuple[bytes, ...], strangers: bool) -> list[Step]:
     """What is let through: Router and Neighbor Solicitations, Neighbor Advertisements, and Echo Replies from link-local
     addresses; and, if `strangers`, any IPv6 frame from a link-layer address that is not in `seen`."""
     steps = [
-        Instruction(_LD_HALF, 0, 0, 12),
-        Instruction(_JUMP_EQUAL, 1, 0, ETH_P_IPV6),
-        Instruction(_RETURN, 0, 0, 0),
-        Instruction(_LD_BYTE, 0, 0, ETHERNET + 6),
-        Instruction(_JUMP_EQUAL, 0, 8, ICMPV6),
-        Instruction(_LD_BYTE, 0, 0, ETHERNET + IPV6),
-        Instruction(_JUMP_EQUAL, 5, 0, _ROUTER_SOLICITATION),
-        Instruction(_JUMP_EQUAL, 4, 0, _NEIGHBOR_SOLICITATION),
-        Instruction(_JUMP_EQUAL, 3, 0, _NEIGHBOR_ADVERTISEMENT),
-        Instruction(_JUMP_EQUAL, 0, 3, _ECHO_REPLY),
-        Instruction(_LD_HALF, 0, 0, ETHERNET + 8),
-        Instruction(_JUMP_EQUAL, 0, 1, 0xFE80),
-        Instruction(_RETURN, 0, 0, SNAP),
+        (LD_HALF, 0, 0, 12),
+        (JUMP_EQUAL, 1, 0, ETH_P_IPV6),
+        (RETURN, 0, 0, 0),
+        (LD_BYTE, 0, 0, ETHERNET + 6),
+        (JUMP_EQUAL, 0, 8, NextHeader.ICMPV6),
+        (LD_BYTE, 0, 0, ETHERNET + IPV6),
+        (JUMP_EQUAL, 5, 0, _ROUTER_SOLICITATION),
+        (JUMP_EQUAL, 4, 0, _NEIGHBOR_SOLICITATION),
+        (JUMP_EQUAL, 3, 0, _NEIGHBOR_ADVERTISEMENT),
+        (JUMP_EQUAL, 0, 3, _ECHO_REPLY),
+        (LD_HALF, 0, 0, ETHERNET + 8),
+        (JUMP_EQUAL, 0, 1, 0xFE80),
+        (RETURN, 0, 0, SNAP),
     ]
     for address in seen if strangers else ():
         steps += [
-            Instruction(_LD_WORD, 0, 0, 8),
-            Instruction(_JUMP_EQUAL, 0, 3, int.from_bytes(address[2:6], "big")),
-            Instruction(_LD_HALF, 0, 0, 6),
-            Instruction(_JUMP_EQUAL, 0, 1, int.from_bytes(address[:2], "big")),
-            Instruction(_RETURN, 0, 0, 0),
+            (LD_WORD, 0, 0, 8),
+            (JUMP_EQUAL, 0, 3, int.from_bytes(address[2:6], "big")),
+            (LD_HALF, 0, 0, 6),
+            (JUMP_EQUAL, 0, 1, int.from_bytes(address[:2], "big")),
+            (RETURN, 0, 0, 0),
         ]
-    return [*steps, Instruction(_RETURN, 0, 0, SNAP if strangers else 0)]
+    return [*steps, (RETURN, 0, 0, SNAP if strangers else 0)]
 
 
 class AccessPort:
@@ -142,10 +138,7 @@ class AccessPort:
             self._attach()
 
     def _attach(self) -> None:
-        steps = capture_filter(tuple(self._seen), strangers=not self._crowded)
-        program = b"".join(struct.pack("=HBBI", step.code, step.true, step.false, step.operand) for step in steps)
-        buffer = ctypes.create_string_buffer(program)
-        self._socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", len(steps), ctypes.addressof(buffer)))
+        attach_filter(self._socket, capture_filter(tuple(self._seen), strangers=not self._crowded))
 
     # ---- in ----
 
@@ -170,7 +163,7 @@ class AccessPort:
         if len(frame) < ETHERNET + IPV6 or frame[ETHERNET] >> 4 != 6:
             return None
         sender, source, destination = frame[6:12], frame[22:38], frame[38:54]
-        if frame[20] == ICMPV6 and frame[54:55] == bytes([_ROUTER_SOLICITATION]):
+        if frame[20] == NextHeader.ICMPV6 and frame[54:55] == bytes([_ROUTER_SOLICITATION]):
             length = int.from_bytes(frame[18:20], "big")
             try:
                 message = decode_icmpv6(frame[54 : 54 + length], source, destination, frame[21])
@@ -202,18 +195,9 @@ class AccessPort:
         else ask again only after a second; and ask everybody to answer."""
         flags = NeighborAdvertisementFlag.ROUTER | NeighborAdvertisementFlag.OVERRIDE
         ours = TargetLinkLayerAddress(self._link_layer_address)
-        self._send(ALL_NODES_MULTICAST, source, ALL_NODES, NeighborAdvertisement(flags, source, (ours,)))
-        self._send(ALL_NODES_MULTICAST, source, ALL_NODES, EchoRequest(0, PROBE_IDENTIFIER, 0, b""))
+        self._send(group_address(ALL_NODES), source, ALL_NODES, NeighborAdvertisement(flags, source, (ours,)))
+        self._send(group_address(ALL_NODES), source, ALL_NODES, EchoRequest(0, PROBE_IDENTIFIER, 0, b""))
 
     def _send(self, to: bytes, source: bytes, destination: bytes, message: Icmpv6Message) -> None:
-        payload = encode_icmpv6(message, source, destination)
-        header = struct.pack("!IHBB", 6 << 28, len(payload), ICMPV6, HOP_LIMIT) + source + destination
-        frame = to + self._link_layer_address + ETH_P_IPV6.to_bytes(2, "big") + header + payload
-        for _ in range(2):  # that the interface was down before is told once, by an error that means nothing any more
-            try:
-                self._socket.send(frame)
-            except OSError:
-                continue
-            self.counters["frames_sent"] += 1
-            return
-        self.counters["frames_not_sent"] += 1  # it is down or has gone, or its queue is full: as if lost on the link
+        sent = send_frame(self._socket, discovery_frame(to, self._link_layer_address, source, destination, message))
+        self.counters["frames_sent" if sent else "frames_not_sent"] += 1

@@ -11,13 +11,25 @@ Advertisements while an address is being looked for; `close` gives the kernel's 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import socket
-import struct
 from pathlib import Path
 
 from halma.engine.home_agent_discovery_api import RouterAdvertisementHeard, RouterSolicitationHeard
 from halma.netio.netlink import LinkControl
+from halma.netio.packet_socket import (
+    ETH_P_IPV6,
+    HOP_LIMIT,
+    IPV6,
+    JUMP_EQUAL,
+    LD_BYTE,
+    PACKET_IGNORE_OUTGOING,
+    RETURN,
+    SOL_PACKET,
+    Step,
+    attach_filter,
+    group_address,
+    hear_all_groups,
+)
 from halma.value import value
 from halma.wire.errors import DecodeError
 from halma.wire.icmpv6 import Icmpv6Message, decode_icmpv6, encode_icmpv6
@@ -32,18 +44,12 @@ from halma.wire.nd import (
 )
 from halma.wire.numbers import NeighborAdvertisementFlag, NextHeader
 
-ETH_P_IPV6 = 0x86DD
-SOL_PACKET, PACKET_ADD_MEMBERSHIP, PACKET_DROP_MEMBERSHIP, PACKET_IGNORE_OUTGOING = 263, 1, 2, 23
-PACKET_MR_ALLMULTI = 2
-SO_ATTACH_FILTER = 26
-HEADER, HOP_LIMIT = 40, 255
 LONGEST = 2048
 BURST = 64
 """Messages that are taken before the event loop has its turn."""
 ALL_NODES = bytes.fromhex("ff020000000000000000000000000001")
 UNSPECIFIED = bytes(16)
 SYSCTL = Path("/proc/sys/net/ipv6")
-_LD_BYTE, _JUMP_EQUAL, _RETURN = 0x30, 0x15, 0x06
 _ROUTERS, _NEIGHBOURS = (133, 134), (135, 136)
 
 
@@ -57,21 +63,20 @@ class AddressSeen:
 Heard = RouterAdvertisementHeard | RouterSolicitationHeard | AddressSeen
 
 
-def link_filter(types: tuple[int, ...]) -> list[tuple[int, int, int, int]]:
-    """The classic BPF program (code, jump when true, jump when false, operand) that takes ICMPv6 messages of these types,
-    unless a router has forwarded them."""
+def link_filter(types: tuple[int, ...]) -> list[Step]:
+    """Takes ICMPv6 messages of these types, unless a router has forwarded them."""
     steps = [
-        (_LD_BYTE, 0, 0, 6),
-        (_JUMP_EQUAL, 1, 0, NextHeader.ICMPV6),
-        (_RETURN, 0, 0, 0),
-        (_LD_BYTE, 0, 0, 7),
-        (_JUMP_EQUAL, 1, 0, HOP_LIMIT),
-        (_RETURN, 0, 0, 0),
-        (_LD_BYTE, 0, 0, HEADER),
+        (LD_BYTE, 0, 0, 6),
+        (JUMP_EQUAL, 1, 0, NextHeader.ICMPV6),
+        (RETURN, 0, 0, 0),
+        (LD_BYTE, 0, 0, 7),
+        (JUMP_EQUAL, 1, 0, HOP_LIMIT),
+        (RETURN, 0, 0, 0),
+        (LD_BYTE, 0, 0, IPV6),
     ]
     for left, kind in zip(range(len(types), 0, -1), types, strict=True):
-        steps.append((_JUMP_EQUAL, left, 0, kind))
-    return [*steps, (_RETURN, 0, 0, 0), (_RETURN, 0, 0, LONGEST)]
+        steps.append((JUMP_EQUAL, left, 0, kind))
+    return [*steps, (RETURN, 0, 0, 0), (RETURN, 0, 0, LONGEST)]
 
 
 class HomeLinkPort:
@@ -89,7 +94,7 @@ class HomeLinkPort:
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, 0)
         try:
             self._socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
-            self._attach(_ROUTERS)
+            attach_filter(self._socket, link_filter(_ROUTERS))
             self._socket.bind((name, ETH_P_IPV6))
             for setting, wanted in self._wanted():
                 self._set(setting, wanted)
@@ -130,12 +135,6 @@ class HomeLinkPort:
 
     # ---- in ----
 
-    def _attach(self, types: tuple[int, ...]) -> None:
-        program = b"".join(struct.pack("=HBBI", *step) for step in link_filter(types))
-        buffer = ctypes.create_string_buffer(program)
-        length = len(program) // 8
-        self._socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", length, ctypes.addressof(buffer)))
-
     def receive(self) -> list[Heard]:
         """What was heard since the last call, `BURST` at the most. Never blocks; raises OSError (ENETDOWN)."""
         heard: list[Heard] = []
@@ -153,7 +152,7 @@ class HomeLinkPort:
         source, destination = data[8:24], data[24:40]
         length = int.from_bytes(data[4:6], "big")
         try:
-            message = decode_icmpv6(data[HEADER : HEADER + length], source, destination, data[7])
+            message = decode_icmpv6(data[IPV6 : IPV6 + length], source, destination, data[7])
         except DecodeError:
             return None
         if isinstance(message, RouterAdvertisement):
@@ -185,28 +184,27 @@ class HomeLinkPort:
         `sought`."""
         self._sought += 1
         if self._sought == 1:
-            self._all_multicast(PACKET_ADD_MEMBERSHIP)
-            self._attach(_ROUTERS + _NEIGHBOURS)
+            self._all_multicast(hear=True)
+            attach_filter(self._socket, link_filter(_ROUTERS + _NEIGHBOURS))
         return self._send(UNSPECIFIED, solicited_node(address), NeighborSolicitation(address))
 
     def sought(self) -> None:
         """One address is not looked for any more."""
         self._sought -= 1
         if not self._sought:
-            self._attach(_ROUTERS)
-            self._all_multicast(PACKET_DROP_MEMBERSHIP)
+            attach_filter(self._socket, link_filter(_ROUTERS))
+            self._all_multicast(hear=False)
 
-    def _all_multicast(self, change: int) -> None:
+    def _all_multicast(self, *, hear: bool) -> None:
         """Answers to the solicited-node group of an address that is not ours must get through the network card."""
         with contextlib.suppress(OSError):
-            self._socket.setsockopt(SOL_PACKET, change, struct.pack("@iHH8s", self.interface, PACKET_MR_ALLMULTI, 0, bytes(8)))
+            hear_all_groups(self._socket, self.interface, hear=hear)
 
     def _send(self, source: bytes, destination: bytes, message: Icmpv6Message) -> bool:
         data = encode_icmpv6(message, source, destination)
         packet = build_packet(Packet(source, destination, NextHeader.ICMPV6, data, HOP_LIMIT))
-        multicast = b"\x33\x33" + destination[12:]
         try:
-            self._socket.sendto(packet, (self.name, ETH_P_IPV6, 0, 0, multicast))
+            self._socket.sendto(packet, (self.name, ETH_P_IPV6, 0, 0, group_address(destination)))
         except OSError:  # the link is down, which netlink tells
             return False
         return True

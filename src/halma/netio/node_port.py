@@ -9,9 +9,7 @@ blocks.
 
 from __future__ import annotations
 
-import ctypes
 import socket
-import struct
 
 from halma.engine.node_api import (
     UNSPECIFIED,
@@ -20,6 +18,24 @@ from halma.engine.node_api import (
     RouterAdvertisementReceived,
     RouterConfirmed,
 )
+from halma.netio.packet_socket import (
+    ETH_P_ALL,
+    ETH_P_IPV6,
+    ETHERNET,
+    IPV6,
+    JUMP_EQUAL,
+    LD_BYTE,
+    LD_HALF,
+    PACKET_IGNORE_OUTGOING,
+    RETURN,
+    SOL_PACKET,
+    Step,
+    attach_filter,
+    discovery_frame,
+    group_address,
+    hear_all_groups,
+    send_frame,
+)
 from halma.wire.errors import DecodeError
 from halma.wire.icmpv6 import (
     HomeAgentAddressDiscoveryReply,
@@ -27,7 +43,6 @@ from halma.wire.icmpv6 import (
     MobilePrefixAdvertisement,
     ParameterProblem,
     decode_icmpv6,
-    encode_icmpv6,
 )
 from halma.wire.ipv6 import Packet, TypeTwoRoutingHeader, parse_packet
 from halma.wire.nd import (
@@ -41,11 +56,6 @@ from halma.wire.nd import (
 )
 from halma.wire.numbers import NeighborAdvertisementFlag, NextHeader
 
-ETH_P_ALL, ETH_P_IPV6 = 0x0003, 0x86DD
-SOL_PACKET, PACKET_ADD_MEMBERSHIP, PACKET_IGNORE_OUTGOING, PACKET_MR_ALLMULTI = 263, 1, 23, 2
-SO_ATTACH_FILTER = 26
-ETHERNET, IPV6 = 14, 40
-HOP_LIMIT = 255
 LONGEST = 2048
 BURST = 64
 """Frames that are taken before the event loop has its turn."""
@@ -54,25 +64,23 @@ ALL_ROUTERS = bytes.fromhex("ff020000000000000000000000000002")
 WANTED = (134, 135, 136, 145, 147, 4)
 """Types of ICMPv6: Router Advertisement, both of neighbours, the two answers of home agents, Parameter Problem."""
 
-_LD_HALF, _LD_BYTE, _JUMP_EQUAL, _RETURN = 0x28, 0x30, 0x15, 0x06
-
 NodePortEvent = RouterAdvertisementReceived | RouterConfirmed | AddressClaimed | IcmpReceived
 
 
-def node_filter() -> list[tuple[int, int, int, int]]:
+def node_filter() -> list[Step]:
     """Classic BPF: ICMPv6 of the wanted types, and what comes behind a routing header."""
     steps = [
-        (_LD_HALF, 0, 0, 12),
-        (_JUMP_EQUAL, 1, 0, ETH_P_IPV6),
-        (_RETURN, 0, 0, 0),
-        (_LD_BYTE, 0, 0, ETHERNET + 6),
-        (_JUMP_EQUAL, len(WANTED) + 2, 0, NextHeader.ROUTING),
-        (_JUMP_EQUAL, 0, len(WANTED) + 2, NextHeader.ICMPV6),
-        (_LD_BYTE, 0, 0, ETHERNET + IPV6),
+        (LD_HALF, 0, 0, 12),
+        (JUMP_EQUAL, 1, 0, ETH_P_IPV6),
+        (RETURN, 0, 0, 0),
+        (LD_BYTE, 0, 0, ETHERNET + 6),
+        (JUMP_EQUAL, len(WANTED) + 2, 0, NextHeader.ROUTING),
+        (JUMP_EQUAL, 0, len(WANTED) + 2, NextHeader.ICMPV6),
+        (LD_BYTE, 0, 0, ETHERNET + IPV6),
     ]
     for left, kind in zip(range(len(WANTED) - 1, -1, -1), WANTED, strict=True):
-        steps.append((_JUMP_EQUAL, left, 0 if left else 1, kind))
-    return [*steps, (_RETURN, 0, 0, LONGEST), (_RETURN, 0, 0, 0)]
+        steps.append((JUMP_EQUAL, left, 0 if left else 1, kind))
+    return [*steps, (RETURN, 0, 0, LONGEST), (RETURN, 0, 0, 0)]
 
 
 class NodePort:
@@ -85,14 +93,10 @@ class NodePort:
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
         try:
             self._socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
-            program = b"".join(struct.pack("=HBBI", *step) for step in node_filter())
-            buffer = ctypes.create_string_buffer(program)
-            attached = struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer))
-            self._socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, attached)
-            # groups of addresses that are being asked about, before the kernel has them
-            membership = struct.pack("=iHH8x", interface, PACKET_MR_ALLMULTI, 0)
-            self._socket.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, membership)
-            # A socket for all protocols is asked before a tc program is, one for IPv6 alone only after it.
+            attach_filter(self._socket, node_filter())
+            hear_all_groups(
+                self._socket, interface
+            )  # those of addresses that are being asked about, before the kernel is in them
             self._socket.bind((name, ETH_P_ALL))
         except OSError:
             self._socket.close()
@@ -155,7 +159,7 @@ class NodePort:
     def solicit_routers(self) -> None:
         """One Router Solicitation to all routers of the link."""
         ours = SourceLinkLayerAddress(self._link_layer_address)
-        self._send(_group(ALL_ROUTERS), self._link_local_address, ALL_ROUTERS, RouterSolicitation((ours,)))
+        self._send(group_address(ALL_ROUTERS), self._link_local_address, ALL_ROUTERS, RouterSolicitation((ours,)))
 
     def probe(self, address: bytes, link_layer_address: bytes) -> None:
         """Ask a neighbour whether it is there."""
@@ -164,38 +168,24 @@ class NodePort:
             self._send(link_layer_address, self._link_local_address, address, message)
         else:
             group = solicited_node(address)
-            self._send(_group(group), self._link_local_address, group, message)
+            self._send(group_address(group), self._link_local_address, group, message)
 
     def ask_for(self, address: bytes) -> None:
         """Ask whoever has an address, from none of our own."""
         group = solicited_node(address)
-        self._send(_group(group), UNSPECIFIED, group, NeighborSolicitation(address))
+        self._send(group_address(group), UNSPECIFIED, group, NeighborSolicitation(address))
 
     def advertise(self, address: bytes) -> None:
         """Tell all nodes of the link that an address is ours, instead of what they know."""
         ours = TargetLinkLayerAddress(self._link_layer_address)
         message = NeighborAdvertisement(NeighborAdvertisementFlag.OVERRIDE, address, (ours,))
-        self._send(_group(ALL_NODES), address, ALL_NODES, message)
+        self._send(group_address(ALL_NODES), address, ALL_NODES, message)
 
     def _send(self, to: bytes, source: bytes, destination: bytes, message: Icmpv6Message) -> None:
-        payload = encode_icmpv6(message, source, destination)
-        header = struct.pack("!IHBB", 6 << 28, len(payload), NextHeader.ICMPV6, HOP_LIMIT) + source + destination
-        frame = to + self._link_layer_address + ETH_P_IPV6.to_bytes(2, "big") + header + payload
-        for _ in range(2):  # that the interface was down before is told once, by an error that means nothing any more
-            try:
-                self._socket.send(frame)
-            except OSError:
-                continue
-            self.counters["frames_sent"] += 1
-            return
-        self.counters["frames_not_sent"] += 1
+        sent = send_frame(self._socket, discovery_frame(to, self._link_layer_address, source, destination, message))
+        self.counters["frames_sent" if sent else "frames_not_sent"] += 1
 
 
 def _decode(packet: Packet, home_address: bytes) -> Icmpv6Message:
     """Behind a type 2 routing header the checksum is over the home address (RFC 6275 section 6.4)."""
     return decode_icmpv6(packet.payload, packet.source, home_address or packet.destination, packet.hop_limit)
-
-
-def _group(address: bytes) -> bytes:
-    """The Ethernet address of a multicast group (RFC 2464 section 7)."""
-    return b"\x33\x33" + address[12:]

@@ -11,24 +11,21 @@ this process; nothing that is heard here is also heard on the Mobility Header so
 
 from __future__ import annotations
 
-import ctypes
 import socket
 import struct
 from collections.abc import Iterable, Sequence
 
 from halma.netio.batch import SendBatch
+from halma.netio.packet_socket import ETH_P_ALL, ETH_P_IPV6, JUMP_EQUAL, LD_BYTE, LD_WORD, RETURN, Step, attach_filter
 from halma.wire.numbers import NextHeader
 
-ETH_P_ALL, ETH_P_IPV6 = 0x0003, 0x86DD
-SO_ATTACH_FILTER, SO_RCVBUFFORCE = 26, 33
+SO_RCVBUFFORCE = 33
 RECEIVE_BUFFER = 1 << 24
 LONGEST = 4096
 """Octets of a packet that are read: a Mobility Header has at most 2048."""
 BURST = 64
 """Packets that are taken before the event loop has its turn."""
 
-_LD_WORD, _LD_BYTE = 0x20, 0x30
-_JUMP_EQUAL, _RETURN = 0x15, 0x06
 _PROTOCOL = 0xFFFFF000 + 0
 """SKF_AD_OFF + SKF_AD_PROTOCOL: what the frame carries."""
 _PACKET_TYPE = 0xFFFFF000 + 4
@@ -37,28 +34,28 @@ _NEXT_HEADER, _DESTINATION = 6, 24
 _FIRST = (NextHeader.DESTINATION_OPTIONS, NextHeader.ROUTING)
 
 
-def packet_filter(addresses: Sequence[bytes]) -> list[tuple[int, int, int, int]]:
-    """The classic BPF program: (code, jump when true, jump when false, operand) each. Takes a packet that was sent to this
+def packet_filter(addresses: Sequence[bytes]) -> list[Step]:
+    """Takes a packet that was sent to this
     machine, begins with one of the two extension headers, and is for one of `addresses`."""
-    steps: list[tuple[int, int, int, int]] = [
-        (_LD_WORD, 0, 0, _PROTOCOL),
-        (_JUMP_EQUAL, 1, 0, ETH_P_IPV6),
-        (_RETURN, 0, 0, 0),
-        (_LD_BYTE, 0, 0, _PACKET_TYPE),
-        (_JUMP_EQUAL, 1, 0, 0),
-        (_RETURN, 0, 0, 0),
-        (_LD_BYTE, 0, 0, _NEXT_HEADER),
-        (_JUMP_EQUAL, 2, 0, _FIRST[0]),
-        (_JUMP_EQUAL, 1, 0, _FIRST[1]),
-        (_RETURN, 0, 0, 0),
+    steps: list[Step] = [
+        (LD_WORD, 0, 0, _PROTOCOL),
+        (JUMP_EQUAL, 1, 0, ETH_P_IPV6),
+        (RETURN, 0, 0, 0),
+        (LD_BYTE, 0, 0, _PACKET_TYPE),
+        (JUMP_EQUAL, 1, 0, 0),
+        (RETURN, 0, 0, 0),
+        (LD_BYTE, 0, 0, _NEXT_HEADER),
+        (JUMP_EQUAL, 2, 0, _FIRST[0]),
+        (JUMP_EQUAL, 1, 0, _FIRST[1]),
+        (RETURN, 0, 0, 0),
     ]
     for address in addresses:
         words = struct.unpack("!4I", address)
         for i, word in enumerate(words):
-            steps.append((_LD_WORD, 0, 0, _DESTINATION + 4 * i))
-            steps.append((_JUMP_EQUAL, 0, 2 * (len(words) - i) - 1, word))
-        steps.append((_RETURN, 0, 0, LONGEST))
-    steps.append((_RETURN, 0, 0, 0))
+            steps.append((LD_WORD, 0, 0, _DESTINATION + 4 * i))
+            steps.append((JUMP_EQUAL, 0, 2 * (len(words) - i) - 1, word))
+        steps.append((RETURN, 0, 0, LONGEST))
+    steps.append((RETURN, 0, 0, 0))
     return steps
 
 
@@ -67,7 +64,6 @@ class SignallingSocket:
 
     def __init__(self, addresses: Iterable[bytes]) -> None:
         kind = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
-        # A socket for all protocols is asked before a tc program is, one for IPv6 alone only after it.
         self._packets = socket.socket(socket.AF_PACKET, kind, socket.htons(ETH_P_ALL))
         self._raw = socket.socket(socket.AF_INET6, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.IPPROTO_RAW)
         self._send = SendBatch()
@@ -85,9 +81,7 @@ class SignallingSocket:
 
     def listen_for(self, addresses: Sequence[bytes]) -> None:
         """Our addresses are these from now on (a mobile node's care-of address comes and goes)."""
-        steps = packet_filter(addresses)
-        program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in steps))
-        self._packets.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", len(steps), ctypes.addressof(program)))
+        attach_filter(self._packets, packet_filter(addresses))
 
     def receive(self) -> list[bytes]:
         """The packets that wait, from the IPv6 header on, `BURST` at the most. Never blocks; raises OSError."""
