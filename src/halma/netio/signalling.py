@@ -16,7 +16,18 @@ import struct
 from collections.abc import Iterable, Sequence
 
 from halma.netio.batch import SendBatch
-from halma.netio.packet_socket import ETH_P_ALL, ETH_P_IPV6, JUMP_EQUAL, LD_BYTE, LD_WORD, RETURN, Step, attach_filter
+from halma.netio.packet_socket import (
+    ETH_P_ALL,
+    ETH_P_IPV6,
+    JUMP_EQUAL,
+    LD_BYTE,
+    LD_WORD,
+    PACKET_IGNORE_OUTGOING,
+    RETURN,
+    SOL_PACKET,
+    Step,
+    attach_filter,
+)
 from halma.wire.numbers import NextHeader
 
 SO_RCVBUFFORCE = 33
@@ -67,6 +78,8 @@ class SignallingSocket:
         self._packets = socket.socket(socket.AF_PACKET, kind, socket.htons(ETH_P_ALL))
         self._raw = socket.socket(socket.AF_INET6, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.IPPROTO_RAW)
         self._send = SendBatch()
+        # Else the kernel copies every packet that leaves this machine, forwarded ones too, for the filter to refuse it.
+        self._packets.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
         try:
             self._packets.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
         except PermissionError:
