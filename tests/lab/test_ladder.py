@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv6Address
 from xml.etree import ElementTree
 
 import pytest
@@ -22,7 +23,9 @@ from halma.wire.messages import (
     BindingUpdate,
     UnknownMessage,
 )
-from tests.lab.world import LINK_UP, MOVED, World, update
+from tests.lab.world import CN, ENDED, HOST, LINK_UP, MOVED, World, answer, home_answer, home_update, update
+
+WIDTH = 1000.0
 
 
 @pytest.fixture
@@ -48,6 +51,69 @@ def test_the_rows_of_a_move(move: Ladder) -> None:
     ]
     assert [name for name, _ in move.columns] == ["h1", "mag1", "mag2", "lma", "cn"]
     assert move.began == MOVED
+
+
+def test_who_takes_no_part_has_no_column(world: World) -> None:
+    first = ladders(world.evidence(), "h1")[0]
+    assert [name for name, _ in first.columns] == ["h1", "mag1", "lma", "cn"]
+
+
+def test_what_daemons_say_when_the_lab_stops_them_is_no_part_of_the_story(world: World) -> None:
+    world.signal(ENDED + 0.1, update(2, 2, 0), 2, up=True)
+    rows = ladders(world.evidence(), "h1")[-1].rows
+    assert max(row.time for row in rows) < ENDED
+
+
+def test_a_router_that_says_the_same_again_is_not_shown_again(world: World) -> None:
+    world.journal["ended"] = ENDED + 2
+    other = IPv6Address("2001:db8:1a:1::").packed
+    world.advertise(LINK_UP + 1.5)
+    world.advertise(LINK_UP + 1.6, prefix=other)
+    world.advertise(LINK_UP + 1.7, prefix=other)
+    rows = ladders(world.evidence(), "h1")[-1].rows
+    told = [row.essence for row in rows if isinstance(row, Arrow) and row.label.startswith("RA")]
+    assert told == ["2001:db8:100:1::/64", "2001:db8:1a:1::/64"]
+
+
+def home_boxes(world: World, *registrations: tuple[int, bytes, int]) -> list[tuple[str, ...]]:
+    """What stands in the anchor's boxes when host 1 sends BUs after the move: lifetime, care-of address, status."""
+    for index, (lifetime, care_of, status) in enumerate(registrations):
+        world.events.append(world.address_event(LINK_UP + 0.1, care_of))
+        time = LINK_UP + 0.2 + index * 0.1
+        world.signal(time, home_update(index, lifetime, care_of), 2, up=True)
+        world.signal(time + 0.01, home_answer(index, lifetime, care_of, status), 2, up=False)
+    rows = ladders(world.evidence(), "h1")[-1].rows
+    return [row.lines for row in rows if isinstance(row, Box) and row.node == "lma" and row.time > LINK_UP + 0.1]
+
+
+def test_a_home_agents_boxes_are_those_of_figure_6(world: World) -> None:
+    first, second = IPv6Address("2001:db8:1a:1::101").packed, IPv6Address("2001:db8:180:1::101").packed
+    home = str(IPv6Address(HOST))
+    assert home_boxes(world, (15, first, 0), (15, first, 0), (15, second, 0), (0, HOST, 0), (0, HOST, 0)) == [
+        (f"HoA {home}", "-> CoA 2001:db8:1a:1::101", "binding created"),
+        ("binding kept",),
+        (f"HoA {home}", "-> CoA 2001:db8:180:1::101", "binding updated"),
+        (f"HoA {home} is at home", "binding deleted"),
+        (f"HoA {home} is at home", "no change"),
+    ]
+
+
+def test_what_was_refused_changes_nothing(world: World) -> None:
+    assert home_boxes(world, (15, IPv6Address("2001:db8:1a:1::101").packed, 135)) == []
+
+
+def test_a_binding_update_says_which_addresses_it_is_about(world: World) -> None:
+    care_of = IPv6Address("2001:db8:1a:1::101")
+    home_boxes(world, (15, care_of.packed, 0))
+    [arrow] = [row for row in ladders(world.evidence(), "h1")[-1].rows if isinstance(row, Arrow) and row.label == "BU"]
+    assert (arrow.source, arrow.target, arrow.particulars) == ("h1", "lma", f"HoA {IPv6Address(HOST)}, CoA {care_of}")
+
+
+def test_each_anchor_has_its_own_entry(world: World) -> None:
+    """The second anchor creates what the first has had (figure 6)."""
+    world.signal(LINK_UP + 0.5, answer(2, 9, 900, anchor=CN), 2, up=False)  # the correspondent's machine will do for one
+    boxes = [row.lines[-1] for row in ladders(world.evidence(), "h1")[-1].rows if isinstance(row, Box) and row.node == "cn"]
+    assert boxes == ["binding created"]
 
 
 def test_the_first_registration_creates(world: World) -> None:
@@ -89,9 +155,11 @@ def test_arrows_of_the_text_point_to_their_node(move: Ladder) -> None:
 def test_pictures_are_well_formed_and_alone(world: World) -> None:
     evidence = world.evidence()
     pictures = [ladder_picture.draw(ladder) for ladder in ladders(evidence, "h1")]
-    pictures.append(traffic_picture.draw(evidence))
-    pictures += [traffic_picture.draw_handover(evidence, handover) for handover in handovers(evidence, "h1")]
-    pictures.append(topology_picture.draw(evidence.topology, evidence.journal["movements"], evidence.journal["addresses"]))
+    pictures.append(traffic_picture.draw(evidence, WIDTH))
+    pictures += [traffic_picture.draw_handover(evidence, handover, WIDTH) for handover in handovers(evidence, "h1")]
+    pictures.append(
+        topology_picture.draw(evidence.topology, evidence.journal["movements"], evidence.journal["addresses"], WIDTH)
+    )
     for picture in pictures:
         root = ElementTree.fromstring(picture)
         assert root.tag.endswith("svg")
@@ -100,9 +168,9 @@ def test_pictures_are_well_formed_and_alone(world: World) -> None:
 
 
 def test_a_lost_packet_is_red_in_the_picture(world: World) -> None:
-    whole = traffic_picture.draw(world.evidence()).count(RED)
+    whole = traffic_picture.draw(world.evidence(), WIDTH).count(RED)
     world.without("access-h1", 1, 100)
-    assert traffic_picture.draw(world.evidence()).count(RED) == whole + 1
+    assert traffic_picture.draw(world.evidence(), WIDTH).count(RED) == whole + 1
 
 
 def test_the_report_holds_everything(world: World) -> None:

@@ -6,6 +6,7 @@ Always holds: the scenario is played once for all tests of this module.
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from ipaddress import IPv6Address
 
 import pytest
 
+from halma.lab.caches import read, stages
 from halma.lab.evidence import Evidence
 from halma.lab.network import labs
 from halma.lab.scenario import judge, run
@@ -130,6 +132,24 @@ def test_json_of_the_command(played: tuple[Verdict, Evidence]) -> None:
     assert wanted <= set(scenario["handovers"][0])
     page = (evidence.records / "report.html").read_text()
     assert page.count("<svg") >= 7
+
+
+def test_the_anchors_cache_is_recorded_before_and_after_each_step(played: tuple[Verdict, Evidence]) -> None:
+    _, evidence = played
+    looks, steps = read(evidence.records), evidence.journal["steps"]
+    told = []
+    for step, following in itertools.pairwise(steps):
+        seen = stages(looks, "lma", step["time"], following["time"])
+        assert not any(look.fault or look.home for look in seen)
+        ends = [{entry.node: evidence.owner(IPv6Address(entry.target).packed) for entry in look.proxy} for look in seen]
+        told.append((step["name"], ends[0].get("host1@example.org"), ends[-1].get("host1@example.org")))
+    assert told == [
+        ("the hosts attach", None, "mag1"),
+        ("everybody talks", "mag1", "mag1"),
+        ("h1 moves from mag1 to mag2", "mag1", "mag2"),
+        ("h1 moves from mag2 to mag1", "mag2", "mag1"),
+        ("forged packets", "mag1", "mag1"),
+    ]
 
 
 def test_a_lab_to_play_in() -> None:

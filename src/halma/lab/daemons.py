@@ -79,6 +79,10 @@ class Daemons:
         """Where the daemon on a node answers `halma show`."""
         return self._network.directory / f"{node}.sock"
 
+    def anchors(self) -> dict[str, Path]:
+        """The control sockets of the anchors that were started and not stopped, by node."""
+        return {node: self.control_socket(node) for node, process in self._running.items() if process.name == "halma anchor"}
+
     def start(self, *daemons: Daemon) -> None:
         """Start daemons, and wait until each is ready. Raises LabError with what it printed."""
         with contextlib.ExitStack() as stack:

@@ -4,15 +4,24 @@
 A ladder is a value; `halma.lab.ladder_text` prints it and `halma.lab.ladder_picture` draws it.
 
 Always holds: every arrow is a packet that was captured; what stands in a box follows from the messages beside it (that an
-answer accepted a registration), never from a daemon's word; rows are in the order of time.
+answer accepted a registration), never from a daemon's word; rows are in the order of time, and none is about the lab's end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ipaddress import IPv6Address
 
 from halma.lab.evidence import Evidence, Signal
+from halma.lab.judge_home import (
+    answered_address,
+    care_of_address,
+    is_home_answer,
+    is_home_update,
+    lifetime,
+    sequence,
+    updated_address,
+)
 from halma.lab.moves import windows
 from halma.lab.topology import Kind
 from halma.lab.words import essence, particulars, short_name
@@ -21,7 +30,8 @@ from halma.wire.messages import BindingAcknowledgement
 from halma.wire.nd import NeighborAdvertisement, NeighborSolicitation, RouterAdvertisement, RouterSolicitation
 
 _ATTENTION = 1.0
-"""Seconds after a link came up during which Neighbor Discovery is worth showing; later it is housekeeping."""
+"""Seconds after a link came up during which Neighbor Discovery is worth showing; later it is housekeeping, unless a router
+says something new."""
 
 
 @value
@@ -62,15 +72,14 @@ class Ladder:
 
 def ladders(evidence: Evidence, host: str) -> list[Ladder]:
     """A ladder for each step of a run in which something was said about a host."""
-    rows = _joined(sorted(_rows(evidence, host), key=lambda row: row.time))
-    columns = _columns(evidence, rows, host)
+    rows = _joined(sorted((row for row in _rows(evidence, host) if row.time < evidence.end), key=lambda row: row.time))
     steps = evidence.journal["steps"]
     found = []
     for index, step in enumerate(steps):
         until = steps[index + 1]["time"] if index + 1 < len(steps) else float("inf")
         inside = tuple(row for row in rows if step["time"] <= row.time < until)
         if any(isinstance(row, Arrow) for row in inside):
-            found.append(Ladder(step["name"], step["time"], columns, inside))
+            found.append(Ladder(step["name"], step["time"], _columns(evidence, inside, host), inside))
     return found
 
 
@@ -97,13 +106,13 @@ def _joined(rows: list[Row]) -> list[Row]:
     return found
 
 
-def _columns(evidence: Evidence, rows: list[Row], host: str) -> tuple[tuple[str, str], ...]:
-    """The nodes that take part: the host, then gateways, routers, anchors and correspondents."""
+def _columns(evidence: Evidence, rows: Sequence[Row], host: str) -> tuple[tuple[str, str], ...]:
+    """The nodes that take part: the host, then gateways, routers, anchors (the nearest first) and correspondents."""
     taking_part = {host}
     for row in rows:
         taking_part |= {row.source, row.target} if isinstance(row, Arrow) else {row.node}
     order = [Kind.HOST, Kind.GATEWAY, Kind.ROUTER, Kind.ANCHOR, Kind.CORRESPONDENT]
-    nodes = sorted(evidence.topology.nodes, key=lambda node: order.index(node.kind))
+    nodes = sorted(evidence.topology.nodes, key=lambda node: (order.index(node.kind), -node.place[1]))
     return tuple((node.name, node.title) for node in nodes if node.name in taking_part)
 
 
@@ -117,49 +126,96 @@ def _rows(evidence: Evidence, host: str) -> Iterator[Row]:
 
 def _signals(evidence: Evidence, host: str) -> Iterator[Row]:
     names = {node.name: node.title for node in evidence.topology.nodes}
-    where = ""
-    for signal in evidence.signals_about(host):
+    where: dict[str, str] = {}
+    registered: dict[bytes, bytes] = {}
+    signals = evidence.signals_about(host)
+    for signal in signals:
         if signal.source not in names or signal.destination not in names:
             continue
         answer = signal.message
-        if isinstance(answer, BindingAcknowledgement) and answer.status == 0 and signal.prefixes:
-            box, where = _binding(signal, answer, names, where)
-            yield box
+        if isinstance(answer, BindingAcknowledgement) and answer.status == 0:
+            if signal.prefixes:
+                yield _binding(signal, answer, names, where)
+            elif is_home_answer(signal):
+                yield from _home_binding(signal, signals, registered)
         yield Arrow(
             signal.sent,
             signal.source,
             signal.destination,
             short_name(signal.message),
             essence(signal.message),
-            particulars(signal.message),
+            _addresses(signal) or particulars(signal.message),
             "signal",
         )
 
 
-def _binding(signal: Signal, answer: BindingAcknowledgement, names: dict[str, str], where: str) -> tuple[Box, str]:
-    """What an acknowledgement that accepts says about the anchor's cache, and where the node is then: at a gateway, `-`
-    while the entry waits for one, nowhere when there was no entry."""
+def _addresses(signal: Signal) -> str:
+    """What a Binding Update is about: home address and care-of address."""
+    if not is_home_update(signal):
+        return ""
+    return f"HoA {IPv6Address(updated_address(signal))}, CoA {IPv6Address(care_of_address(signal))}"
+
+
+def _home_binding(signal: Signal, signals: Sequence[Signal], registered: dict[bytes, bytes]) -> Iterator[Box]:
+    """What an acknowledgement to a mobile node says about its home agent's cache. `registered` has the care-of address that
+    each home address was registered with before."""
+    home = answered_address(signal)
+    asked = [
+        update
+        for update in signals
+        if is_home_update(update)
+        and updated_address(update) == home
+        and sequence(update) == sequence(signal)
+        and update.sent <= signal.sent
+    ]
+    if not asked:
+        return
+    before, care_of = registered.get(home), care_of_address(asked[-1])
+    if lifetime(asked[-1]) == 0 or care_of == home:
+        registered.pop(home, None)
+        told = "no change" if before is None else "binding deleted"
+        yield Box(signal.sent, signal.source, (f"HoA {IPv6Address(home)} is at home", told))
+        return
+    registered[home] = care_of
+    if before == care_of:
+        yield Box(signal.sent, signal.source, ("binding kept",))
+        return
+    told = "binding created" if before is None else "binding updated"
+    yield Box(signal.sent, signal.source, (f"HoA {IPv6Address(home)}", f"-> CoA {IPv6Address(care_of)}", told))
+
+
+def _binding(signal: Signal, answer: BindingAcknowledgement, names: dict[str, str], where: dict[str, str]) -> Box:
+    """What an acknowledgement that accepts says about the anchor's cache. `where` has for each anchor at which gateway the node
+    is: `-` while the entry waits for one, nothing where there was no entry."""
     prefix = f"{IPv6Address(signal.prefixes[0])}/64"
     title = names[signal.destination]
+    before = where.get(signal.source)
     if answer.lifetime:
-        happened = "binding created" if not where else "binding kept" if where == signal.destination else "binding updated"
-        return Box(signal.sent, signal.source, (f"{prefix} -> {title}", happened)), signal.destination
-    if where == signal.destination:
-        return Box(signal.sent, signal.source, (f"{prefix}: {title} gave it up", "binding waits")), "-"
-    return Box(signal.sent, signal.source, (f"{prefix}: {title} gave it up", "no change")), where
+        where[signal.source] = signal.destination
+        happened = (
+            "binding created" if before is None else "binding kept" if before == signal.destination else "binding updated"
+        )
+        return Box(signal.sent, signal.source, (f"{prefix} -> {title}", happened))
+    if before == signal.destination:
+        where[signal.source] = "-"
+        return Box(signal.sent, signal.source, (f"{prefix}: {title} gave it up", "binding waits"))
+    return Box(signal.sent, signal.source, (f"{prefix}: {title} gave it up", "no change"))
 
 
 def _neighbors(evidence: Evidence, host: str) -> Iterator[Row]:
     own = bytes.fromhex(evidence.topology.access_of(host).link_layer_address.replace(":", ""))
     fresh = [window.link_up for window in windows(evidence, host) if window.link_up is not None]
+    told: dict[str, str] = {}
     for sighting, message in evidence.neighbor_messages(host):
         gateway = evidence.gateway_at(host, sighting.time)
         if gateway is None:
             continue
-        worth_showing = isinstance(message, RouterSolicitation | RouterAdvertisement) or (
-            isinstance(message, NeighborSolicitation | NeighborAdvertisement)
-            and any(0 <= sighting.time - time < _ATTENTION for time in fresh)
-        )
+        worth_showing = any(0 <= sighting.time - time < _ATTENTION for time in fresh)
+        if isinstance(message, RouterAdvertisement):
+            worth_showing |= told.get(gateway) != essence(message)
+            told[gateway] = essence(message)
+        elif not isinstance(message, NeighborSolicitation | NeighborAdvertisement | RouterSolicitation):
+            continue
         if worth_showing:
             ends = (host, gateway) if sighting.link_source == own else (gateway, host)
             yield Arrow(sighting.time, *ends, short_name(message), essence(message), "", "neighbor")

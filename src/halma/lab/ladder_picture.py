@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Message ladders as SVG pictures.
+"""Message ladders as SVG pictures, in the style of figures 5 and 6 of RFC 6612.
 
-Always holds: the picture is as high as its ladder is long; every arrow has its time at the left and its name on it.
+A ladder is drawn for the width at which it will be shown: what does not fit between its columns stands over its arrow, and is
+left out only where it fits nowhere.
+
+Always holds: the picture is as high as its ladder is long; every arrow has its time at the left and its name on it; no word
+leaves the picture.
 """
 
 from __future__ import annotations
@@ -9,63 +13,94 @@ from __future__ import annotations
 from halma.lab.ladder import Arrow, Box, Ladder
 from halma.lab.picture import FAINT, HAIR, INK, Picture
 
-_LEFT = 150.0
-_SPACING = 215.0
-_RIGHT = 110.0
+_WIDEST = 215.0
+"""How far columns are apart where there is room."""
+_NARROW = 600.0
 _HEAD = 62.0
 _COLOURS = {"signal": "#1f4e9c", "neighbor": "#6b7785", "data": "#2e8b57"}
-_LETTER = 6.1
-"""How wide a letter of the small size is, about."""
+_LETTER = 0.55
+"""How wide a letter is, in its size, about."""
+_LINE = 15.0
 
 
-def draw(ladder: Ladder) -> str:
-    """The ladder as an SVG document."""
-    places = {name: _LEFT + _SPACING * index for index, (name, _) in enumerate(ladder.columns)}
-    heights = [_height(row) for row in ladder.rows]
-    width = _LEFT + _SPACING * (len(ladder.columns) - 1) + _RIGHT
-    height = _HEAD + sum(heights) + 24
-    picture = Picture(width, height, ladder.title)
-    for name, title in ladder.columns:
-        x = places[name]
-        picture.line(x, 40, x, height - 8, FAINT, 1.2)
-        picture.box(x - 46, 10, 92, 30, "#eef3f8", INK)
-        picture.text(x, 30, title, 14, INK, "middle", bold=True)
-    y = _HEAD
-    for row, size in zip(ladder.rows, heights, strict=True):
-        middle = y + size - 12
-        picture.text(8, middle + 4, f"{(row.time - ladder.began) * 1000:.1f} ms", 11, FAINT)
-        picture.line(66, middle, 78, middle, HAIR)
+class _Sheet:
+    """A picture with its columns."""
+
+    def __init__(self, ladder: Ladder, width: float) -> None:
+        self.narrow = width < _NARROW
+        left, right = (84.0, 38.0) if self.narrow else (150.0, 110.0)
+        gaps = max(1, len(ladder.columns) - 1)
+        spacing = min(_WIDEST, (width - left - right) / gaps)
+        self.places = {name: left + spacing * index for index, (name, _) in enumerate(ladder.columns)}
+        self.width = width if self.narrow else left + spacing * gaps + right
+        self.size = 10.5 if self.narrow else 12.0
+        self.began = ladder.began
+        self.heights = [self.height(row) for row in ladder.rows]
+        self.picture = Picture(self.width, _HEAD + sum(self.heights) + 24, ladder.title)
+
+    def height(self, row: Arrow | Box) -> float:
+        """How high a row is."""
         if isinstance(row, Box):
-            _box(picture, row, places[row.node], y, width)
+            return _LINE * len(row.lines) + 20
+        return 18.0 + 14.0 * len(self.words(row))
+
+    def words(self, arrow: Arrow) -> list[tuple[str, float, bool]]:
+        """The lines over an arrow, each with its size and whether it matters most."""
+        signal = arrow.kind == "signal"
+        whole = f"{arrow.label}  {arrow.essence}".strip()
+        lines = [(whole if self.fits(whole, self.size) else arrow.label, self.size, signal)]
+        rest = [part for part in (arrow.particulars,) if part]
+        if rest and not self.fits(rest[0], self.size - 2):
+            rest = rest[0].split(", ")
+        return lines + [(part, self.size - 2, False) for part in rest if self.fits(part, self.size - 2)]
+
+    def fits(self, words: str, size: float) -> bool:
+        """Whether words fit into the picture beside the times."""
+        return len(words) * _LETTER * size < self.width - 70
+
+    def inside(self, x: float, words: str, size: float) -> float:
+        """Where the middle of words is that are to stand around x and inside the picture."""
+        half = len(words) * _LETTER * size / 2 + 6
+        return max(62.0 + half, min(x, self.width - half))
+
+
+def draw(ladder: Ladder, width: float = 1100.0) -> str:
+    """The ladder as an SVG document of at most that width."""
+    sheet = _Sheet(ladder, width)
+    picture = sheet.picture
+    half, size = (29.0, 11.0) if sheet.narrow else (46.0, 14.0)
+    for name, title in ladder.columns:
+        x = sheet.places[name]
+        picture.line(x, 40, x, picture.height - 8, FAINT, 1.2)
+        picture.box(x - half, 10, 2 * half, 30, "#eef3f8", INK)
+        picture.text(x, 30, title, size, INK, "middle", bold=True)
+    y = _HEAD
+    for row, height in zip(ladder.rows, sheet.heights, strict=True):
+        middle = y + height - 12
+        picture.text(6, middle + 4, f"{(row.time - ladder.began) * 1000:.1f} ms", sheet.size - 1, FAINT)
+        if isinstance(row, Box):
+            _box(sheet, row, y)
         else:
-            _arrow(picture, row, places[row.source], places[row.target], middle)
-        y += size
+            picture.line(62, middle, 70, middle, HAIR)
+            _arrow(sheet, row, middle)
+        y += height
     return str(picture)
 
 
-def _height(row: Arrow | Box) -> float:
-    if isinstance(row, Box):
-        return 15.0 * len(row.lines) + 20
-    return 46.0 if row.particulars else 32.0
-
-
-def _box(picture: Picture, box: Box, x: float, y: float, width: float) -> None:
-    size = max(_LETTER * 1.1 * len(line) for line in box.lines) + 18
-    left = max(84.0, min(x - size / 2, width - size - 4))
-    height = 15.0 * len(box.lines) + 8
-    picture.box(left, y + 4, size, height, "#fff8e6", "#b8860b")
+def _box(sheet: _Sheet, box: Box, y: float) -> None:
+    size = max(len(line) for line in box.lines) * _LETTER * sheet.size + 18
+    middle = max(66 + size / 2, min(sheet.places[box.node], sheet.width - size / 2 - 4))
+    sheet.picture.box(middle - size / 2, y + 4, size, _LINE * len(box.lines) + 8, "#fff8e6", "#b8860b")
     for index, line in enumerate(box.lines):
-        picture.text(left + size / 2, y + 19 + 15 * index, line, 11.5, INK, "middle")
+        sheet.picture.text(middle, y + 19 + _LINE * index, line, sheet.size - 0.5, INK, "middle")
 
 
-def _arrow(picture: Picture, arrow: Arrow, source: float, target: float, y: float) -> None:
+def _arrow(sheet: _Sheet, arrow: Arrow, y: float) -> None:
     colour = _COLOURS[arrow.kind]
-    middle = (source + target) / 2
-    picture.arrow(source, target, y, colour, "5 3" if arrow.kind == "data" else "")
-    words = f"{arrow.label}  {arrow.essence}".strip()
-    if len(words) * _LETTER * 1.1 > abs(target - source) + 90:
-        words = arrow.label
-    above = 19 if arrow.particulars else 5
-    picture.text(middle, y - above, words, 12, colour, "middle", bold=arrow.kind == "signal")
-    if arrow.particulars:
-        picture.text(middle, y - 5, arrow.particulars, 10, FAINT, "middle")
+    source, target = sheet.places[arrow.source], sheet.places[arrow.target]
+    sheet.picture.arrow(source, target, y, colour, "5 3" if arrow.kind == "data" else "")
+    lines = sheet.words(arrow)
+    for index, (words, size, matters) in enumerate(lines):
+        x = sheet.inside((source + target) / 2, words, size)
+        above = 5 + 13 * (len(lines) - 1 - index)
+        sheet.picture.text(x, y - above, words, size, colour if index == 0 else FAINT, "middle", bold=matters)

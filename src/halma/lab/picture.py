@@ -43,6 +43,12 @@ class Picture:
         points = f"{x2:.1f},{y:.1f} {x2 - way * 9:.1f},{y - 4.5:.1f} {x2 - way * 9:.1f},{y + 4.5:.1f}"
         self._parts.append(f'<polygon points="{points}" fill="{colour}"/>')
 
+    def head(self, x: float, y: float, dx: float, dy: float, colour: str, size: float = 6.0) -> None:
+        """The head of an arrow around (x, y) that points along (dx, dy), which has the length 1."""
+        tip, left, right = (size, 0.0), (-size, -0.8 * size), (-size, 0.8 * size)
+        points = " ".join(f"{x + dx * a - dy * b:.1f},{y + dy * a + dx * b:.1f}" for a, b in (tip, left, right))
+        self._parts.append(f'<polygon points="{points}" fill="{colour}"/>')
+
     def box(
         self,
         x: float,

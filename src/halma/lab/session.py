@@ -25,6 +25,7 @@ from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any
 
+from halma.lab.cache_recorder import CacheRecorder
 from halma.lab.capture import Captures
 from halma.lab.daemons import Daemon, Daemons
 from halma.lab.network import Network, namespaces, processes_in
@@ -115,6 +116,7 @@ class Lab:
         self.captures = Captures(self.network, self.records / "captures", logs)
         self.daemons = Daemons(self.network, self.records / "config", logs)
         self.traffic = Traffic(self.network, self.records / "traffic", logs)
+        self.caches = CacheRecorder(self.records / "caches.jsonl", self.daemons.anchors)
 
     @property
     def records(self) -> Path:
@@ -166,8 +168,8 @@ class Lab:
         if not self._stopped and self.records.is_dir():
             self._stopped = True
             self.traffic.stop()
-            self.step("the end")
             self.journal["ended"] = time.time()
+            self.step("the end")
             self.journal["died"] = [process.node for process in self.daemons.processes() if not process.running]
             self.journal["exits"] |= self.daemons.stop()
             self.captures.stop()
@@ -176,7 +178,8 @@ class Lab:
             (self.records / "journal.json").write_text(json.dumps(self.journal, indent=1))
 
     def step(self, name: str) -> None:
-        """A new step of the timeline begins."""
+        """A new step of the timeline begins, after a look at the anchors' caches."""
+        self.caches.look()
         self.journal["steps"].append({"time": time.time(), "name": name})
         self._say(name)
 
@@ -186,6 +189,7 @@ class Lab:
         while (left := limit - time.monotonic()) > 0:
             time.sleep(min(left, 0.1))
             self._check_daemons()
+            self.caches.glance()
 
     def _check_daemons(self) -> None:
         for process in self.daemons.processes():

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A topology as a picture: nodes, links, tunnels' ends, and the way that each host took.
 
-Always holds: every node and every link of the topology is in it; a host is joined to each gateway it was at, with the
+It is drawn for the width at which it will be shown: addresses are left out where there is no room for them.
+
+Always holds: every node and every link of the topology is in it, whole; a host is joined to each gateway it was at, with the
 number of the movement.
 """
 
@@ -10,13 +12,14 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from halma.lab.picture import FAINT, INK, PALETTE, Picture
+from halma.lab.picture import FAINT, INK, PALETTE, PAPER, Picture
 from halma.lab.topology import Kind, Node, Topology
+from halma.value import value
 
-_NARROWEST, _ROW = 190.0, 92.0
-_BESIDE = 14.0
-"""Between two nodes that stand side by side."""
-_SIDE = 110.0
+_COLUMN, _ROW = 190.0, 88.0
+"""How wide columns are where nothing asks for more, and how high rows are."""
+_BESIDE, _EDGE = 14.0, 8.0
+"""Between two nodes that stand side by side, and beside the outermost."""
 _FILLS = {
     Kind.HOST: "#f3f7ee",
     Kind.CORRESPONDENT: "#f3f7ee",
@@ -26,20 +29,53 @@ _FILLS = {
 }
 
 
-def draw(topology: Topology, movements: list[dict[str, Any]], addresses: dict[str, str]) -> str:
-    """The network with the movements that took place in it."""
+@value
+class Sheet:
+    """A network laid out: the picture with its links drawn, where each node's middle is, and the address written on it."""
+
+    picture: Picture
+    where: dict[str, tuple[float, float]]
+    labels: dict[str, str]
+
+
+def lay_out(topology: Topology, addresses: dict[str, str], title: str, width: float, colour: str = INK) -> Sheet:
+    """A picture with the links that stay where they are, in a colour."""
+    labels = {node.name: _address(topology, node, addresses) for node in topology.nodes}
     columns = max(node.place[0] for node in topology.nodes)
-    rows = max(node.place[1] for node in topology.nodes)
-    column = _column_width(topology, addresses)
-    width = 2 * _SIDE + columns * column
-    picture = Picture(width, rows * _ROW + 84, "The network")
-    where = {node.name: (_SIDE + node.place[0] * column, 36 + node.place[1] * _ROW) for node in topology.nodes}
+    column = max(_COLUMN, _column_width(topology, labels))
+    side = _side(topology, labels, column)
+    if 2 * side + columns * column > width:
+        labels = dict.fromkeys(labels, "")
+        side = _side(topology, labels, 0.0)
+        column = max(_column_width(topology, labels), (width - 2 * side) / max(1.0, columns))
+    rows = sorted({node.place[1] for node in topology.nodes})
+    picture = Picture(2 * side + columns * column, (len(rows) - 1) * _ROW + 68, title)
+    # A row is as high as any other, also where it was put between two.
+    where = {node.name: (side + node.place[0] * column, 34 + rows.index(node.place[1]) * _ROW) for node in topology.nodes}
     for link in topology.links:
         (x1, y1), (x2, y2) = (where[end.node] for end in link.ends)
-        picture.line(x1, y1, x2, y2, INK, 1.6)
-        if link.impairment is not None:
+        picture.line(x1, y1, x2, y2, colour, 1.6)
+        if link.impairment is not None and (link.impairment.delay_ms or link.impairment.loss):
             told = f"{link.impairment.delay_ms:g} ms, {link.impairment.loss * 100:g} % loss"
             picture.text((x1 + x2) / 2, (y1 + y2) / 2 + 4, told, 10, FAINT, "middle")
+    return Sheet(picture, where, labels)
+
+
+def put_nodes(sheet: Sheet, topology: Topology) -> None:
+    """Draw the nodes, over everything that was drawn before."""
+    for node in topology.nodes:
+        (x, y), label = sheet.where[node.name], sheet.labels[node.name]
+        size, half = _size(node, label), 21 if label else 15
+        sheet.picture.box(x - size / 2, y - half, size, 2 * half, _FILLS[node.kind], INK, 5)
+        sheet.picture.text(x, y - 3 if label else y + 5, node.title, 13, INK, "middle", bold=True)
+        if label:
+            sheet.picture.text(x, y + 13, label, 10, INK, "middle")
+
+
+def draw(topology: Topology, movements: list[dict[str, Any]], addresses: dict[str, str], width: float) -> str:
+    """The network with the movements that took place in it."""
+    sheet = lay_out(topology, addresses, "The network", width)
+    picture, where = sheet.picture, sheet.where
     order = [access.host for access in topology.access]
     counts: dict[str, int] = {}
     for movement in movements:
@@ -54,10 +90,10 @@ def draw(topology: Topology, movements: list[dict[str, Any]], addresses: dict[st
         if sum(other["host"] == host for other in movements) > 1:
             part = 0.42 + 0.08 * (counts[host] - 1)
             x, y = x1 + shift + (x2 - x1) * part, y1 + (y2 - y1) * part
-            picture.dot(x, y, 8, colour)
+            picture.dot(x, y, 9, colour)
+            picture.dot(x, y, 7.5, PAPER)
             picture.text(x, y + 4, str(counts[host]), 11, INK, "middle", bold=True)
-    for node in topology.nodes:
-        _node(picture, topology, node, where[node.name], addresses)
+    put_nodes(sheet, topology)
     return str(picture)
 
 
@@ -67,26 +103,26 @@ def _address(topology: Topology, node: Node, addresses: dict[str, str]) -> str:
     return addresses.get(node.name) or next(declared, "")
 
 
-def _size(address: str) -> float:
+def _size(node: Node, label: str) -> float:
     """How wide a node is with that address on it."""
-    return max(96.0, 6.2 * len(address) + 14)
+    return max(7.6 * len(node.title) + 16, 6.2 * len(label) + 14)
 
 
-def _column_width(topology: Topology, addresses: dict[str, str]) -> float:
+def _column_width(topology: Topology, labels: dict[str, str]) -> float:
     """How wide columns must be for no two nodes of a row to touch."""
-    width = _NARROWEST
+    width = 0.0
     for row in {node.place[1] for node in topology.nodes}:
         beside = sorted((node for node in topology.nodes if node.place[1] == row), key=lambda node: node.place[0])
         for left, right in itertools.pairwise(beside):
-            need = (_size(_address(topology, left, addresses)) + _size(_address(topology, right, addresses))) / 2 + _BESIDE
+            need = (_size(left, labels[left.name]) + _size(right, labels[right.name])) / 2 + _BESIDE
             width = max(width, need / max(0.1, right.place[0] - left.place[0]))
     return width
 
 
-def _node(picture: Picture, topology: Topology, node: Node, place: tuple[float, float], addresses: dict[str, str]) -> None:
-    x, y = place
-    address = _address(topology, node, addresses)
-    size = _size(address)
-    picture.box(x - size / 2, y - 21, size, 42, _FILLS[node.kind], INK, 5)
-    picture.text(x, y - 3, node.title, 13, INK, "middle", bold=True)
-    picture.text(x, y + 13, address, 10, INK, "middle")
+def _side(topology: Topology, labels: dict[str, str], column: float) -> float:
+    """How much room there must be beside the middle of the outermost column."""
+    last = max(node.place[0] for node in topology.nodes)
+    return max(
+        _size(node, labels[node.name]) / 2 + _EDGE - min(node.place[0], last - node.place[0]) * column
+        for node in topology.nodes
+    )

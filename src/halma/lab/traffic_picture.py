@@ -1,21 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """Traffic on a time axis: which tunnel each packet took, in colour, and where there were gaps.
 
-Always holds: a packet's colour is the gateway in whose tunnel it was captured, never where it should have been; packets that
-were not delivered are red and stand at the time at which they were sent.
+Each picture is drawn for the width at which it will be shown.
+
+Always holds: a packet's colour is the node at the far end of the tunnel in which it was captured, never where it should have
+been; packets that were not delivered are red and stand at the time at which they were sent.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from halma.lab.evidence import Delivery, Evidence
-from halma.lab.judge_traffic import tunnels
+from halma.lab.judge_traffic import runs, tunnels
 from halma.lab.moves import windows
 from halma.lab.picture import FAINT, HAIR, INK, PALETTE, RED, Picture
 from halma.lab.topology import Kind
 from halma.lab.verdict import Handover
 
-_LEFT, _RIGHT, _WIDTH = 150.0, 34.0, 990.0
-_LANE = 26.0
+_RIGHT = 34.0
+_NARROW = 600.0
+"""Up to this width, names are short and small."""
+_LANE = 30.0
+_LEGEND = 19.0
 _JOIN = 0.05
 """Seconds between two probes up to which they are drawn as one stripe; more is a gap."""
 _STEPS_MS, _LABEL = (10, 20, 50, 100, 200, 500, 1000, 5000), 62.0
@@ -25,16 +32,20 @@ _BEFORE_MS, _AFTER_MS = 60.0, 60.0
 
 
 def colours(evidence: Evidence) -> dict[str, str]:
-    """A colour for each gateway."""
-    gateways = [node.name for node in evidence.topology.of_kind(Kind.GATEWAY)]
-    return {name: PALETTE[index % len(PALETTE)] for index, name in enumerate(gateways)}
+    """A colour for each node that a tunnel may lead to: gateways, and hosts, which have tunnels of their own abroad."""
+    ends = [node.name for kind in (Kind.GATEWAY, Kind.HOST) for node in evidence.topology.of_kind(kind)]
+    return {name: PALETTE[index % len(PALETTE)] for index, name in enumerate(ends)}
 
 
-def _colour(evidence: Evidence, delivery: Delivery, known: dict[str, str]) -> tuple[str, str]:
+def way(evidence: Evidence, delivery: Delivery, known: dict[str, str]) -> tuple[str, str]:
     """The colour of a delivered probe and the words for its way."""
     path = tunnels(evidence, delivery.sightings)
-    gateway = next((word for step in path[::-1] for word in step.split() if word in known), "")
-    return known.get(gateway, INK), " then ".join(path) or "no tunnel"
+    return known.get(_far_end(path, known), INK), " then ".join(path) or "no tunnel"
+
+
+def _far_end(path: Sequence[str], known: dict[str, str]) -> str:
+    """The node at the far end of the last tunnel of a path."""
+    return next((word for step in path[::-1] for word in step.split() if word in known), "")
 
 
 def _time(delivery: Delivery) -> float | None:
@@ -44,82 +55,113 @@ def _time(delivery: Delivery) -> float | None:
     return delivery.sightings[0].time if delivery.sightings else None
 
 
-def draw(evidence: Evidence) -> str:
+def draw(evidence: Evidence, width: float) -> str:
     """All UDP streams from the start of traffic to the end."""
     streams = [stream for stream, ends in evidence.streams.items() if ends["kind"] == "udp"]
     known = colours(evidence)
+    used = {_far_end(run.path, known) for stream in streams for run in runs(evidence, stream)}
+    legend = [(f"tunnel of {evidence.topology.node(name).title}", known[name]) for name in known if name in used]
+    left = _left(width)
     times = [
         time for stream in streams for delivery in evidence.deliveries(stream)[:1] if (time := _time(delivery)) is not None
     ]
     began, ended = min(times, default=evidence.journal["began"]) - 0.05, evidence.end
-    scale = (_WIDTH - _LEFT - _RIGHT) / max(ended - began, 0.001)
-    height = 64 + _LANE * len(streams) + 20
-    picture = Picture(_WIDTH, height, "Traffic")
+    scale = (width - left - _RIGHT) / max(ended - began, 0.001)
+    moves = [
+        (window.moved, host, window.target)
+        for host in dict.fromkeys(movement["host"] for movement in evidence.journal["movements"])
+        for window in windows(evidence, host)
+        if window.moved > began and window.source is not None
+    ]
+    top = _legend_height(width, left, legend) + 16.0 * max(1, len(moves)) + 8
+    height = top + _LANE * len(streams) + 30
+    picture = Picture(width, height, "Traffic")
 
     def place(time: float) -> float:
-        return _LEFT + (time - began) * scale
+        return left + (time - began) * scale
 
-    _legend(picture, evidence, known)
-    second = 0
-    while began + second < ended:
+    _legend(picture, width, left, legend)
+    step = next((step for step in (1, 2, 5, 10, 30) if step * scale >= 30), 60)
+    for second in range(0, int(ended - began) + 1, step):
         x = place(began + second)
-        picture.line(x, 34, x, height - 22, HAIR)
-        picture.text(x, height - 8, f"{second} s", 11, FAINT, "middle")
-        second += 1
-    for host in dict.fromkeys(movement["host"] for movement in evidence.journal["movements"]):
-        for window in windows(evidence, host):
-            if window.moved > began and window.source is not None:
-                picture.line(place(window.moved), 34, place(window.moved), height - 22, INK, 1, "3 3")
-                picture.text(place(window.moved), 32, f"{host} to {window.target or 'nowhere'}", 11, INK, "middle")
+        picture.line(x, top, x, height - 24, HAIR)
+        picture.text(x, height - 9, f"{second} s", 11, FAINT, "middle")
+    for index, (time, host, target) in enumerate(sorted(moves)):
+        y = top - 16.0 * (len(moves) - index) + 8
+        picture.line(place(time), y + 4, place(time), height - 24, INK, 1, "3 3")
+        words = f"{host} to {target or 'nowhere'}"
+        late = place(time) > (width + left) / 2
+        picture.text(place(time) + (4 if late else -4), y, words, 11, INK, "end" if late else "start")
     for index, stream in enumerate(streams):
-        _lane(picture, evidence, stream, known, (began, scale), 44 + index * _LANE)
+        _lane(picture, evidence, stream, known, (left, began, scale), top + 6 + index * _LANE)
     return str(picture)
 
 
-def _legend(picture: Picture, evidence: Evidence, known: dict[str, str]) -> None:
-    x = _LEFT
-    for name, colour in known.items():
-        picture.area(x, 6, 14, 10, colour)
-        picture.text(x + 18, 15, f"tunnel of {evidence.topology.node(name).title}", 11)
-        x += 130
-    picture.cross(x + 6, 11, 4, RED)
-    picture.text(x + 18, 15, "not delivered", 11)
+def _left(width: float) -> float:
+    """How much room the names of the lanes get."""
+    return 150.0 if width > _NARROW else 92.0
+
+
+def _legend_rows(width: float, left: float, legend: list[tuple[str, str]]) -> list[tuple[float, float, str, str]]:
+    """Where the words of the legend go, in as many rows as they need."""
+    x, y, found = left, 15.0, []
+    for words, colour in [*legend, ("not delivered", RED)]:
+        size = 30 + 6.2 * len(words)
+        if x + size > width and x > left:
+            x, y = left, y + _LEGEND
+        found.append((x, y, words, colour))
+        x += size
+    return found
+
+
+def _legend_height(width: float, left: float, legend: list[tuple[str, str]]) -> float:
+    return _legend_rows(width, left, legend)[-1][1] + 10
+
+
+def _legend(picture: Picture, width: float, left: float, legend: list[tuple[str, str]]) -> None:
+    for x, y, words, colour in _legend_rows(width, left, legend):
+        if colour == RED:
+            picture.cross(x + 6, y - 4, 4, RED)
+        else:
+            picture.area(x, y - 9, 14, 10, colour)
+        picture.text(x + 18, y, words, 11)
 
 
 def _lane(
-    picture: Picture, evidence: Evidence, stream: int, known: dict[str, str], axis: tuple[float, float], y: float
+    picture: Picture, evidence: Evidence, stream: int, known: dict[str, str], axis: tuple[float, float, float], y: float
 ) -> None:
     ends = evidence.streams[stream]
     titles = {node.name: node.title for node in evidence.topology.nodes}
-    picture.text(8, y + 12, f"{titles[ends['source']]} \u2192 {titles[ends['destination']]}", 12)
-    began, scale = axis
+    left, began, scale = axis
+    size = 12 if picture.width > _NARROW else 10.5
+    picture.text(8, y + 12, f"{titles[ends['source']]} \u2192 {titles[ends['destination']]}", size)
     start: float | None = None
     end = 0.0
-    colour, way = "", ""
+    colour, words = "", ""
     lost = 0
     join = max(_JOIN, 4 * ends["interval_ms"] / 1000)
 
     def flush() -> None:
         if start is not None:
-            picture.area(_LEFT + (start - began) * scale, y, (end - start) * scale, 15, colour, way)
+            picture.area(left + (start - began) * scale, y, (end - start) * scale, 15, colour, words)
 
     for delivery in evidence.deliveries(stream):
         time = _time(delivery)
         if delivery.delivered is None or time is None:
             if time is not None:
                 lost += 1
-                picture.line(_LEFT + (time - began) * scale, y, _LEFT + (time - began) * scale, y + 15, RED, 0.6)
+                picture.line(left + (time - began) * scale, y, left + (time - began) * scale, y + 15, RED, 0.6)
             continue
-        seen = _colour(evidence, delivery, known)
-        if start is None or time - end > join or seen != (colour, way) or lost:
+        seen = way(evidence, delivery, known)
+        if start is None or time - end > join or seen != (colour, words) or lost:
             flush()
-            start, (colour, way) = time, seen
+            start, (colour, words) = time, seen
         lost = 0
         end = time
     flush()
 
 
-def draw_handover(evidence: Evidence, handover: Handover) -> str:
+def draw_handover(evidence: Evidence, handover: Handover, width: float) -> str:
     """The milliseconds around one handover, packet by packet."""
     if handover.link_up is None:
         return ""
@@ -127,11 +169,12 @@ def draw_handover(evidence: Evidence, handover: Handover) -> str:
     up = handover.link_up
     before = max(_BEFORE_MS, (up - handover.moved) * 1000 + 15)
     after = max(_AFTER_MS, *(1.3 * (gap or 0) for gap in (handover.gap_down_ms, handover.gap_up_ms)))
-    picture = Picture(_WIDTH, 176, f"{handover.host} from {handover.source} to {handover.target}")
-    scale = (_WIDTH - _LEFT - _RIGHT) / (before + after)
+    left = _left(width)
+    picture = Picture(width, 176, f"{handover.host} from {handover.source} to {handover.target}")
+    scale = (width - left - _RIGHT) / (before + after)
 
     def place(time: float) -> float:
-        return _LEFT + (before + (time - up) * 1000) * scale
+        return left + (before + (time - up) * 1000) * scale
 
     step = next((step for step in _STEPS_MS if step * scale >= _LABEL), _STEPS_MS[-1])
     mark = -int(before // step) * step
@@ -140,14 +183,18 @@ def draw_handover(evidence: Evidence, handover: Handover) -> str:
         picture.line(x, 40, x, 148, HAIR)
         picture.text(x, 164, f"{mark:+d} ms" if mark else "link up", 11, INK if mark == 0 else FAINT, "middle")
         mark += step
-    for time, words in ((handover.moved, "taken away"), (handover.link_down, "link down"), (up, "")):
-        if time is not None and abs(place(time) - _LEFT) < _WIDTH:
+    for time, words, side in (
+        (handover.moved, "taken away", "end"),
+        (handover.link_down, "link down", "start"),
+        (up, "", "end"),
+    ):
+        if time is not None and abs(place(time) - left) < width:
             picture.line(place(time), 26, place(time), 148, INK, 1, "3 3")
-            picture.text(place(time), 22, words, 11, INK, "middle")
+            picture.text(place(time) + (-3 if side == "end" else 3), 32, words, 11, INK, side)
     lanes = _lanes(evidence, handover.host)
     for index, (words, streams) in enumerate(lanes):
         y = 56 + index * 34
-        picture.text(8, y + 6, words, 12)
+        picture.text(8, y + 6, words if width > _NARROW else words.split()[0], 12)
         for stream in streams:
             for delivery in evidence.deliveries(stream):
                 time = _time(delivery)
@@ -156,7 +203,7 @@ def draw_handover(evidence: Evidence, handover: Handover) -> str:
                 if delivery.delivered is None:
                     picture.cross(place(time), y + 2, 2.6, RED)
                 else:
-                    picture.area(place(time) - 0.9, y - 6, 1.8, 16, *_colour(evidence, delivery, known))
+                    picture.area(place(time) - 0.9, y - 6, 1.8, 16, *way(evidence, delivery, known))
     y = 56 + len(lanes) * 34
     picture.text(8, y + 6, "signalling", 12)
     for signal in evidence.signals_about(handover.host):
