@@ -69,7 +69,8 @@ def test_a_router_that_says_the_same_again_is_not_shown_again(world: World) -> N
     other = IPv6Address("2001:db8:1a:1::").packed
     world.advertise(LINK_UP + 1.5)
     world.advertise(LINK_UP + 1.6, prefix=other)
-    world.advertise(LINK_UP + 1.7, prefix=other)
+    world.advertise(LINK_UP + 1.7)
+    world.advertise(LINK_UP + 1.8, prefix=other)
     rows = ladders(world.evidence(), "h1")[-1].rows
     told = [row.essence for row in rows if isinstance(row, Arrow) and row.label.startswith("RA")]
     assert told == ["2001:db8:100:1::/64", "2001:db8:1a:1::/64"]

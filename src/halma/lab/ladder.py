@@ -205,15 +205,15 @@ def _binding(signal: Signal, answer: BindingAcknowledgement, names: dict[str, st
 def _neighbors(evidence: Evidence, host: str) -> Iterator[Row]:
     own = bytes.fromhex(evidence.topology.access_of(host).link_layer_address.replace(":", ""))
     fresh = [window.link_up for window in windows(evidence, host) if window.link_up is not None]
-    told: dict[str, str] = {}
+    told: set[tuple[str, str]] = set()
     for sighting, message in evidence.neighbor_messages(host):
         gateway = evidence.gateway_at(host, sighting.time)
         if gateway is None:
             continue
         worth_showing = any(0 <= sighting.time - time < _ATTENTION for time in fresh)
         if isinstance(message, RouterAdvertisement):
-            worth_showing |= told.get(gateway) != essence(message)
-            told[gateway] = essence(message)
+            worth_showing |= (gateway, essence(message)) not in told
+            told.add((gateway, essence(message)))
         elif not isinstance(message, NeighborSolicitation | NeighborAdvertisement | RouterSolicitation):
             continue
         if worth_showing:

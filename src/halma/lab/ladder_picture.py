@@ -30,7 +30,7 @@ class _Sheet:
         self.narrow = width < _NARROW
         left, right = (84.0, 38.0) if self.narrow else (150.0, 110.0)
         gaps = max(1, len(ladder.columns) - 1)
-        spacing = min(_WIDEST, (width - left - right) / gaps)
+        self.spacing = spacing = min(_WIDEST, (width - left - right) / gaps)
         self.places = {name: left + spacing * index for index, (name, _) in enumerate(ladder.columns)}
         self.width = width if self.narrow else left + spacing * gaps + right
         self.size = 10.5 if self.narrow else 12.0
@@ -68,12 +68,12 @@ def draw(ladder: Ladder, width: float = 1100.0) -> str:
     """The ladder as an SVG document of at most that width."""
     sheet = _Sheet(ladder, width)
     picture = sheet.picture
-    half, size = (29.0, 11.0) if sheet.narrow else (46.0, 14.0)
+    half = min(46.0, sheet.spacing / 2 - 1)
     for name, title in ladder.columns:
         x = sheet.places[name]
         picture.line(x, 40, x, picture.height - 8, FAINT, 1.2)
         picture.box(x - half, 10, 2 * half, 30, "#eef3f8", INK)
-        picture.text(x, 30, title, size, INK, "middle", bold=True)
+        picture.text(x, 30, title, min(14.0, 1.15 * half / len(title) / _LETTER), INK, "middle", bold=True)
     y = _HEAD
     for row, height in zip(ladder.rows, sheet.heights, strict=True):
         middle = y + height - 12

@@ -65,39 +65,52 @@ def draw(evidence: Evidence, hosts: Sequence[str], since: float, until: float, w
             sheet.picture.line(*sheet.where[access.host], *sheet.where[place], INK, 1.6)
         if before is not None and before != place:
             sheet.picture.line(*sheet.where[access.host], *sheet.where[before], FAINT, 1.4, "3 5")
-    taken = ways(evidence, hosts, since, until)
-    for index, one in enumerate(taken):
-        aside = (index - (len(taken) - 1) / 2) * _LANE * (2.6 if _deepest(one) > 1 else 1.8)
-        _draw_way(sheet.picture, evidence, one, sheet.where, aside)
+    sections = [section for one in ways(evidence, hosts, since, until) for section in _sections(evidence, one)]
+    for link in dict.fromkeys(section.link for section in sections):
+        beside = [section for section in sections if section.link == link]
+        lane = _LANE * (2.6 if max(section.tunnels for section in beside) > 1 else 1.8)
+        for index, section in enumerate(beside):
+            _draw_section(sheet, section, (index - (len(beside) - 1) / 2) * lane)
     topology_picture.put_nodes(sheet, topology)
     return str(sheet.picture)
 
 
-def _deepest(one: Way) -> int:
-    return max(len(sighting.layers) for sighting in one.delivery.sightings) - 1
+@value
+class _Section:
+    """A link of a way, from the one end to the other."""
+
+    link: str
+    start: str
+    end: str
+    tunnels: int
+    colour: str
 
 
-def _draw_way(picture: Picture, evidence: Evidence, one: Way, where: dict[str, tuple[float, float]], aside: float) -> None:
-    """Draw a way along the links, `aside` from their middle; the same side for both directions of a link."""
+def _sections(evidence: Evidence, one: Way) -> list[_Section]:
+    """The links of a way in their order."""
     here = one.source
-    done: set[str] = set()
+    found: list[_Section] = []
     for sighting in one.delivery.sightings:
         link = sighting.point.partition("@")[0]
         ends = _ends(evidence, link, sighting)
-        if link in done or here not in ends:
-            continue
-        done.add(link)
-        there = ends[1] if here == ends[0] else ends[0]
-        (x1, y1), (x2, y2) = where[here], where[there]
-        length = max(1.0, ((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5)
-        dx, dy = (x2 - x1) / length, (y2 - y1) / length
-        side = aside if (dy, dx) > (0, 0) else -aside
-        x1, x2, y1, y2 = x1 - dy * side, x2 - dy * side, y1 + dx * side, y2 + dx * side
-        _pipe(picture, (x1, y1, x2, y2), len(sighting.layers) - 1, one.colour)
-        # Ways that run beside each other have their heads one behind the other.
-        part = 0.46 if aside > 0 else 0.54
-        picture.head(x1 + (x2 - x1) * part, y1 + (y2 - y1) * part, dx, dy, one.colour)
-        here = there
+        if here in ends and all(section.link != link for section in found):
+            there = ends[1] if here == ends[0] else ends[0]
+            found.append(_Section(link, here, there, len(sighting.layers) - 1, one.colour))
+            here = there
+    return found
+
+
+def _draw_section(sheet: topology_picture.Sheet, section: _Section, aside: float) -> None:
+    """Draw a link of a way `aside` from the link's middle; the same side for both directions."""
+    (x1, y1), (x2, y2) = sheet.where[section.start], sheet.where[section.end]
+    length = max(1.0, ((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5)
+    dx, dy = (x2 - x1) / length, (y2 - y1) / length
+    side = aside if (dy, dx) > (0, 0) else -aside
+    x1, x2, y1, y2 = x1 - dy * side, x2 - dy * side, y1 + dx * side, y2 + dx * side
+    _pipe(sheet.picture, (x1, y1, x2, y2), section.tunnels, section.colour)
+    # Ways that run beside each other have their heads one behind the other.
+    part = 0.46 if aside > 0 else 0.54
+    sheet.picture.head(x1 + (x2 - x1) * part, y1 + (y2 - y1) * part, dx, dy, section.colour)
 
 
 def _pipe(picture: Picture, line: tuple[float, float, float, float], tunnels: int, colour: str) -> None:
