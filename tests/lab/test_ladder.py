@@ -174,6 +174,14 @@ def test_a_lost_packet_is_red_in_the_picture(world: World) -> None:
     assert traffic_picture.draw(world.evidence(), WIDTH).count(RED) == whole + 1
 
 
+def test_a_close_up_says_how_long_the_gaps_are(world: World) -> None:
+    evidence = world.evidence()
+    [handover] = handovers(evidence, "h1")
+    picture = traffic_picture.draw_handover(evidence, handover, WIDTH)
+    told = [f"gap {gap:.1f} ms" for gap in (handover.gap_down_ms, handover.gap_up_ms) if gap is not None]
+    assert re.findall(r">(gap [\d.]+ ms)<", picture) == told
+
+
 def test_the_report_holds_everything(world: World) -> None:
     evidence = world.evidence()
     (evidence.records / "config" / "mag1.toml").write_text('identity = "<mag1>"\n')

@@ -53,11 +53,13 @@ details { margin: .4rem 0; } summary { cursor: pointer; font-weight: 600; }
 @media screen and (max-width: 640px) { .wide { display: none; } .narrow { display: block; }
   body { padding: .6rem; font-size: 14px; }
   .scroll th { white-space: normal; } .scroll th, .scroll td { padding: .2rem .15rem; font-size: 11.5px; }
-  table.checks td.detail { display: block; } }
+  table.checks tr { display: grid; grid-template-columns: 1.6rem 3.8rem minmax(0, 1fr); border-bottom: 1px solid #e3e8ee; }
+  table.checks th, table.checks td { border: 0; padding: .15rem .2rem; } table.checks th:last-child { display: none; }
+  table.checks td.detail { grid-column: 3; } table.checks td.mark.no { white-space: normal; font-size: .75em; } }
 @media print { body { max-width: none; font-size: 11px; } .picture { break-inside: avoid; border: 0; }
   .wide svg { max-height: 235mm; } .network svg { max-height: 70mm; }
   details:not([open]) { display: none; }
-  tr { break-inside: avoid; } h2, h3 { break-after: avoid; } }
+  tr, .scroll { break-inside: avoid; } h2, h3 { break-after: avoid; } }
 """
 
 

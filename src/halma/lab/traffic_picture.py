@@ -23,6 +23,9 @@ _NARROW = 600.0
 """Up to this width, names are short and small."""
 _LANE = 30.0
 _LEGEND = 19.0
+_TOP, _CLOSE_LANE = 68.0, 44.0
+"""Where the first lane of a close-up is, and how far they are apart."""
+_GAP = "#fbdcd9"
 _JOIN = 0.05
 """Seconds between two probes up to which they are drawn as one stripe; more is a gap."""
 _STEPS_MS, _LABEL = (10, 20, 50, 100, 200, 500, 1000, 5000), 62.0
@@ -170,7 +173,8 @@ def draw_handover(evidence: Evidence, handover: Handover, width: float) -> str:
     before = max(_BEFORE_MS, (up - handover.moved) * 1000 + 15)
     after = max(_AFTER_MS, *(1.3 * (gap or 0) for gap in (handover.gap_down_ms, handover.gap_up_ms)))
     left = _left(width)
-    picture = Picture(width, 176, f"{handover.host} from {handover.source} to {handover.target}")
+    foot = _TOP + 2 * _CLOSE_LANE + 20
+    picture = Picture(width, foot + 28, f"{handover.host} from {handover.source} to {handover.target}")
     scale = (width - left - _RIGHT) / (before + after)
 
     def place(time: float) -> float:
@@ -180,8 +184,8 @@ def draw_handover(evidence: Evidence, handover: Handover, width: float) -> str:
     mark = -int(before // step) * step
     while mark <= after:
         x = place(up + mark / 1000)
-        picture.line(x, 40, x, 148, HAIR)
-        picture.text(x, 164, f"{mark:+d} ms" if mark else "link up", 11, INK if mark == 0 else FAINT, "middle")
+        picture.line(x, 40, x, foot, HAIR)
+        picture.text(x, foot + 16, f"{mark:+d} ms" if mark else "link up", 11, INK if mark == 0 else FAINT, "middle")
         mark += step
     for time, words, side in (
         (handover.moved, "taken away", "end"),
@@ -189,11 +193,14 @@ def draw_handover(evidence: Evidence, handover: Handover, width: float) -> str:
         (up, "", "end"),
     ):
         if time is not None and abs(place(time) - left) < width:
-            picture.line(place(time), 26, place(time), 148, INK, 1, "3 3")
-            picture.text(place(time) + (-3 if side == "end" else 3), 32, words, 11, INK, side)
+            picture.line(place(time), 20, place(time), foot, INK, 1, "3 3")
+            picture.text(place(time) + (-3 if side == "end" else 3), 28, words, 11, INK, side)
     lanes = _lanes(evidence, handover.host)
-    for index, (words, streams) in enumerate(lanes):
-        y = 56 + index * 34
+    for index, ((words, streams), gap) in enumerate(zip(lanes, (handover.gap_down_ms, handover.gap_up_ms), strict=True)):
+        y = _TOP + index * _CLOSE_LANE
+        if gap is not None:
+            picture.area(place(up), y - 10, gap * scale, 24, _GAP, f"gap of {gap:.2f} ms")
+            picture.text(place(up) + 4, y - 13, f"gap {gap:.1f} ms", 10.5, RED)
         picture.text(8, y + 6, words if width > _NARROW else words.split()[0], 12)
         for stream in streams:
             for delivery in evidence.deliveries(stream):
@@ -204,7 +211,7 @@ def draw_handover(evidence: Evidence, handover: Handover, width: float) -> str:
                     picture.cross(place(time), y + 2, 2.6, RED)
                 else:
                     picture.area(place(time) - 0.9, y - 6, 1.8, 16, *way(evidence, delivery, known))
-    y = 56 + len(lanes) * 34
+    y = _TOP + len(lanes) * _CLOSE_LANE
     picture.text(8, y + 6, "signalling", 12)
     for signal in evidence.signals_about(handover.host):
         if -before <= (signal.sent - up) * 1000 <= after:
