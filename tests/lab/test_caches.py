@@ -124,6 +124,16 @@ def test_a_daemon_is_not_asked_too_often(anchor: Anchor, tmp_path: Path) -> None
     assert anchor.asked == 2
 
 
+def test_nobody_is_asked_while_a_host_is_being_moved(
+    anchor: Anchor, recorder: CacheRecorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder.look()
+    monkeypatch.setattr(cache_recorder, "BETWEEN", 60.0)
+    recorder.rest()
+    recorder.glance()
+    assert anchor.asked == 2
+
+
 def test_a_large_cache_is_not_written_down_whole(anchor: Anchor, recorder: CacheRecorder, tmp_path: Path) -> None:
     anchor.rows["bindings"] = [proxy(MAG1)] * (cache_recorder.MOST_ROWS + 5)
     recorder.look()

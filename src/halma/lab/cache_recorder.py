@@ -6,7 +6,8 @@ down: a line of JSON for each anchor and look, for `halma.lab.caches` to read.
     {"time": 1800000000.0, "anchor": "lma", "fault": "the daemon is silent"}
 
 Always holds: an anchor is asked for a few rows, and may be silent for a moment and no longer, so that the timeline goes on
-whatever it does; who did not answer is left alone until the next step. No verdict reads what is written here.
+whatever it does; who did not answer is left alone until the next step; nobody is asked while a handover goes on. No verdict
+reads what is written here.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from halma.control.schema import ControlError, Show, What
 MOST_ROWS = 24
 """How many entries of a cache are written down."""
 BETWEEN = 0.5
-"""Seconds from one look to the next within a step: long enough that no look falls into a handover."""
+"""Seconds from one look to the next within a step, and from a movement to the next look."""
 _PATIENCE = 0.5
 CACHES: tuple[What, What] = ("bindings", "home_bindings")
 """What gateways registered, and what mobile nodes registered."""
@@ -43,6 +44,10 @@ class CacheRecorder:
         """Ask every anchor and write its answer down: a step begins or ends."""
         for anchor, socket in self._anchors().items():
             self._write(anchor, _ask(socket))
+        self.rest()
+
+    def rest(self) -> None:
+        """Ask nobody for a while, unless a step begins: a host is being moved."""
         self._due = time.monotonic() + BETWEEN
 
     def glance(self) -> None:
@@ -54,7 +59,7 @@ class CacheRecorder:
                 answer = _ask(socket)
                 if _lasting(answer) != self._known[anchor]:
                     self._write(anchor, answer)
-        self._due = time.monotonic() + BETWEEN
+        self.rest()
 
     def _write(self, anchor: str, answer: dict[str, Any]) -> None:
         with self._target.open("a" if self._known else "w") as output:

@@ -116,7 +116,7 @@ class Lab:
         self.captures = Captures(self.network, self.records / "captures", logs)
         self.daemons = Daemons(self.network, self.records / "config", logs)
         self.traffic = Traffic(self.network, self.records / "traffic", logs)
-        self.caches = CacheRecorder(self.records / "caches.jsonl", self.daemons.anchors)
+        self.caches = CacheRecorder(self.records / "caches.jsonl", self.daemons.anchors if capture else dict)
 
     @property
     def records(self) -> Path:
@@ -198,6 +198,7 @@ class Lab:
 
     def move(self, host: str, gateway: str | None) -> None:
         """Take a host's link to a gateway, or off the air."""
+        self.caches.rest()
         before = self.network.attached.get(host)
         self.journal["movements"].append({"time": time.time(), "host": host, "from": before, "to": gateway})
         self.network.move(host, gateway)
