@@ -10,12 +10,14 @@ from xml.etree import ElementTree
 import pytest
 
 from halma.lab import judge, ladder_picture, ladder_text, report, topology_picture, traffic_picture
+from halma.lab.forge import header
 from halma.lab.ladder import Arrow, Box, Ladder, ladders
 from halma.lab.moves import handovers
 from halma.lab.picture import RED
 from halma.lab.scenarios import play
 from halma.lab.verdict import Check, Verdict
 from halma.lab.words import short_name
+from halma.wire import encode
 from halma.wire.messages import (
     BindingAcknowledgement,
     BindingRevocationAcknowledgement,
@@ -23,7 +25,9 @@ from halma.wire.messages import (
     BindingUpdate,
     UnknownMessage,
 )
-from tests.lab.world import CN, ENDED, HOST, LINK_UP, MOVED, World, answer, home_answer, home_update, update
+from halma.wire.numbers import BindingUpdateFlag
+from halma.wire.options import AlternateCareOfAddress
+from tests.lab.world import CN, ENDED, HOST, LINK_UP, LMA, MOVED, World, answer, update
 
 WIDTH = 1000.0
 
@@ -74,6 +78,19 @@ def test_a_router_that_says_the_same_again_is_not_shown_again(world: World) -> N
     rows = ladders(world.evidence(), "h1")[-1].rows
     told = [row.essence for row in rows if isinstance(row, Arrow) and row.label.startswith("RA")]
     assert told == ["2001:db8:100:1::/64", "2001:db8:1a:1::/64"]
+
+
+def home_update(sequence: int, lifetime: int, care_of: bytes) -> bytes:
+    """A BU of host 1 for its address, from a care-of address."""
+    flags = BindingUpdateFlag.ACKNOWLEDGE | BindingUpdateFlag.HOME_REGISTRATION
+    message = encode(BindingUpdate(sequence, flags, lifetime, (AlternateCareOfAddress(care_of),)), HOST, LMA)
+    return header(care_of, LMA, 60, b"\x87\x02\x01\x02\x00\x00\xc9\x10" + HOST + message)
+
+
+def home_answer(sequence: int, lifetime: int, care_of: bytes, status: int = 0) -> bytes:
+    """The BA to it."""
+    message = encode(BindingAcknowledgement(status, 0, sequence, lifetime), LMA, HOST)
+    return header(LMA, care_of, 43, b"\x87\x02\x02\x01" + bytes(4) + HOST + message)
 
 
 def home_boxes(world: World, *registrations: tuple[int, bytes, int]) -> list[tuple[str, ...]]:

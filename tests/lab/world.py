@@ -24,13 +24,7 @@ from halma.wire.icmpv6 import Icmpv6Message, encode_icmpv6
 from halma.wire.messages import BindingAcknowledgement, BindingUpdate
 from halma.wire.nd import PrefixInformation, RouterAdvertisement, SourceLinkLayerAddress
 from halma.wire.numbers import BindingAcknowledgementFlag, BindingUpdateFlag
-from halma.wire.options import (
-    AlternateCareOfAddress,
-    HandoffIndicator,
-    HomeNetworkPrefix,
-    MobileNodeIdentifier,
-    MobileNodeLinkLayerIdentifier,
-)
+from halma.wire.options import HandoffIndicator, HomeNetworkPrefix, MobileNodeIdentifier, MobileNodeLinkLayerIdentifier
 from halma.wire.pcap import ETHERNET, write_frame, write_interface, write_section
 
 BEGAN = 1_800_000_000.0
@@ -77,19 +71,6 @@ def answer(number: int, sequence: int, lifetime: int, status: int = 0, prefix: i
     )
     flags = BindingAcknowledgementFlag.PROXY
     return mobility(anchor, gateway(number), BindingAcknowledgement(status, flags, sequence, lifetime, options))
-
-
-def home_update(sequence: int, lifetime: int, care_of: bytes) -> bytes:
-    """A BU of host 1 for its address, from a care-of address."""
-    flags = BindingUpdateFlag.ACKNOWLEDGE | BindingUpdateFlag.HOME_REGISTRATION
-    message = encode_message(BindingUpdate(sequence, flags, lifetime, (AlternateCareOfAddress(care_of),)), HOST, LMA)
-    return header(care_of, LMA, 60, b"\x87\x02\x01\x02\x00\x00\xc9\x10" + HOST + message)
-
-
-def home_answer(sequence: int, lifetime: int, care_of: bytes, status: int = 0) -> bytes:
-    """The BA to it."""
-    message = encode_message(BindingAcknowledgement(status, 0, sequence, lifetime), LMA, HOST)
-    return header(LMA, care_of, 43, b"\x87\x02\x02\x01" + bytes(4) + HOST + message)
 
 
 def probe(stream: int, number: int, source: bytes, destination: bytes) -> bytes:
