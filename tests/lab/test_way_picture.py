@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from halma.lab import ladder_picture, topology_picture, traffic_picture, way_picture
-from halma.lab.ladder import ladders
+from halma.lab.ladder import Arrow, Box, Ladder, ladders
 from halma.lab.moves import handovers
 from halma.lab.picture import PALETTE
 from halma.lab.scenario import IDEAL
@@ -77,6 +77,21 @@ def test_no_word_leaves_its_picture(world: World, width: float) -> None:
     for picture in pictures:
         assert inside(picture) == []
         assert float(ElementTree.fromstring(picture).get("width", "0")) <= width
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("count", range(2, 8))
+def test_a_ladder_fits_with_any_number_of_columns(width: float, count: int) -> None:
+    columns = tuple((f"n{number}", f"HA/LMA{number}") for number in range(count))
+    home, abroad = "2001:db8:100:1:0:ff:fe00:101", "2001:db8:1a:1:0:ff:fe00:101"
+    rows = (
+        Arrow(0.0, "n0", "n1", "BU", "seq 48177, lifetime 3600 s", f"HoA {home}, CoA {abroad}", "signal"),
+        Box(0.1, f"n{count - 1}", (f"HoA {home}", f"-> CoA {abroad}", "binding updated")),
+        Arrow(12.3456, f"n{count - 1}", f"n{count - 2}", "NA (4 times)", home, "", "neighbor"),
+    )
+    picture = ladder_picture.draw(Ladder("a step", 0.0, columns, rows), width)
+    assert inside(picture) == []
+    assert float(ElementTree.fromstring(picture).get("width", "0")) <= width
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -30,7 +30,8 @@ class _Sheet:
         self.narrow = width < _NARROW
         left, right = (84.0, 38.0) if self.narrow else (150.0, 110.0)
         gaps = max(1, len(ladder.columns) - 1)
-        self.spacing = spacing = min(_WIDEST, (width - left - right) / gaps)
+        spacing = min(_WIDEST, (width - left - right) / gaps)
+        self.head = min(46.0, spacing / 2 - 1, right - 4)
         self.places = {name: left + spacing * index for index, (name, _) in enumerate(ladder.columns)}
         self.width = width if self.narrow else left + spacing * gaps + right
         self.size = 10.5 if self.narrow else 12.0
@@ -68,7 +69,7 @@ def draw(ladder: Ladder, width: float = 1100.0) -> str:
     """The ladder as an SVG document of at most that width."""
     sheet = _Sheet(ladder, width)
     picture = sheet.picture
-    half = min(46.0, sheet.spacing / 2 - 1)
+    half = sheet.head
     for name, title in ladder.columns:
         x = sheet.places[name]
         picture.line(x, 40, x, picture.height - 8, FAINT, 1.2)

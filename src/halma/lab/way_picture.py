@@ -19,8 +19,10 @@ from halma.lab.topology import Kind
 from halma.lab.traffic_picture import colours, way
 from halma.value import value
 
-_LANE, _PACKET, _WALL, _HOLLOW = 9.0, 2.4, 2.0, 2.2
-"""How far ways are apart; how thick a packet's line, a pipe's wall and the hollow inside it are."""
+_PACKET, _WALL, _HOLLOW = 2.4, 2.0, 2.2
+"""How thick a packet's line, a pipe's wall and the hollow inside it are."""
+_HEAD = 10.0
+"""How wide the head of an arrow is."""
 
 
 @value
@@ -68,7 +70,7 @@ def draw(evidence: Evidence, hosts: Sequence[str], since: float, until: float, w
     sections = [section for one in ways(evidence, hosts, since, until) for section in _sections(evidence, one)]
     for link in dict.fromkeys(section.link for section in sections):
         beside = [section for section in sections if section.link == link]
-        lane = _LANE * (2.6 if max(section.tunnels for section in beside) > 1 else 1.8)
+        lane = max(_HEAD, _thickness(max(section.tunnels for section in beside))) + (5.0 if len(beside) <= 2 else 1.5)
         for index, section in enumerate(beside):
             _draw_section(sheet, section, (index - (len(beside) - 1) / 2) * lane)
     topology_picture.put_nodes(sheet, topology)
@@ -113,11 +115,15 @@ def _draw_section(sheet: topology_picture.Sheet, section: _Section, aside: float
     sheet.picture.head(x1 + (x2 - x1) * part, y1 + (y2 - y1) * part, dx, dy, section.colour)
 
 
+def _thickness(tunnels: int) -> float:
+    """How thick the outermost of so many pipes is."""
+    return _PACKET + tunnels * 2 * (_WALL + _HOLLOW)
+
+
 def _pipe(picture: Picture, line: tuple[float, float, float, float], tunnels: int, colour: str) -> None:
     for ring in range(tunnels, 0, -1):
-        hollow = _PACKET + 2 * _HOLLOW + (ring - 1) * 2 * (_WALL + _HOLLOW)
-        picture.line(*line, colour, hollow + 2 * _WALL)
-        picture.line(*line, PAPER, hollow)
+        picture.line(*line, colour, _thickness(ring))
+        picture.line(*line, PAPER, _thickness(ring) - 2 * _WALL)
     picture.line(*line, colour, _PACKET)
 
 
