@@ -37,6 +37,11 @@ class Sheet:
     where: dict[str, tuple[float, float]]
     labels: dict[str, str]
 
+    def half(self, node: Node) -> tuple[float, float]:
+        """Half the width and half the height of a node's box."""
+        label = self.labels[node.name]
+        return _size(node, label) / 2, 21 if label else 15
+
 
 def lay_out(topology: Topology, addresses: dict[str, str], title: str, width: float, colour: str = INK) -> Sheet:
     """A picture with the links that stay where they are, in a colour."""
@@ -65,8 +70,8 @@ def put_nodes(sheet: Sheet, topology: Topology) -> None:
     """Draw the nodes, over everything that was drawn before."""
     for node in topology.nodes:
         (x, y), label = sheet.where[node.name], sheet.labels[node.name]
-        size, half = _size(node, label), 21 if label else 15
-        sheet.picture.box(x - size / 2, y - half, size, 2 * half, _FILLS[node.kind], INK, 5)
+        across, down = sheet.half(node)
+        sheet.picture.box(x - across, y - down, 2 * across, 2 * down, _FILLS[node.kind], INK, 5)
         sheet.picture.text(x, y - 3 if label else y + 5, node.title, 13, INK, "middle", bold=True)
         if label:
             sheet.picture.text(x, y + 13, label, 10, INK, "middle")

@@ -15,7 +15,7 @@ from halma.lab import topology_picture
 from halma.lab.evidence import Delivery, Evidence
 from halma.lab.packets import Sighting
 from halma.lab.picture import FAINT, HAIR, INK, PAPER, Picture
-from halma.lab.topology import Kind
+from halma.lab.topology import Kind, Topology
 from halma.lab.traffic_picture import colours, way
 from halma.value import value
 
@@ -72,7 +72,7 @@ def draw(evidence: Evidence, hosts: Sequence[str], since: float, until: float, w
         beside = [section for section in sections if section.link == link]
         lane = max(_HEAD, _thickness(max(section.tunnels for section in beside))) + (5.0 if len(beside) <= 2 else 1.5)
         for index, section in enumerate(beside):
-            _draw_section(sheet, section, (index - (len(beside) - 1) / 2) * lane)
+            _draw_section(sheet, topology, section, (index - (len(beside) - 1) / 2) * lane)
     topology_picture.put_nodes(sheet, topology)
     return str(sheet.picture)
 
@@ -102,17 +102,25 @@ def _sections(evidence: Evidence, one: Way) -> list[_Section]:
     return found
 
 
-def _draw_section(sheet: topology_picture.Sheet, section: _Section, aside: float) -> None:
-    """Draw a link of a way `aside` from the link's middle; the same side for both directions."""
+def _draw_section(sheet: topology_picture.Sheet, topology: Topology, section: _Section, aside: float) -> None:
+    """Draw a link of a way from box to box, `aside` from the link's middle; the same side for both directions."""
     (x1, y1), (x2, y2) = sheet.where[section.start], sheet.where[section.end]
     length = max(1.0, ((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5)
     dx, dy = (x2 - x1) / length, (y2 - y1) / length
+    start, end = (_inside(sheet.half(topology.node(name)), dx, dy) for name in (section.start, section.end))
     side = aside if (dy, dx) > (0, 0) else -aside
-    x1, x2, y1, y2 = x1 - dy * side, x2 - dy * side, y1 + dx * side, y2 + dx * side
+    x1, x2 = x1 + dx * start - dy * side, x2 - dx * end - dy * side
+    y1, y2 = y1 + dy * start + dx * side, y2 - dy * end + dx * side
     _pipe(sheet.picture, (x1, y1, x2, y2), section.tunnels, section.colour)
     # Ways that run beside each other have their heads one behind the other.
     part = 0.46 if aside > 0 else 0.54
     sheet.picture.head(x1 + (x2 - x1) * part, y1 + (y2 - y1) * part, dx, dy, section.colour)
+
+
+def _inside(half: tuple[float, float], dx: float, dy: float) -> float:
+    """How far a line from the middle of a box runs inside it."""
+    across, down = half
+    return max(0.0, min(across / max(abs(dx), 1e-6), down / max(abs(dy), 1e-6)) - 4)
 
 
 def _thickness(tunnels: int) -> float:
