@@ -49,6 +49,25 @@ def test_a_place_that_was_left_is_dashed(world: World) -> None:
     assert "stroke-dasharray" not in way_picture.draw(evidence, ["h1"], MOVED + 0.001, ENDED, 1060.0)
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_many_ways_beside_each_other_end_in_the_boxes_of_their_nodes(
+    world: World, width: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evidence = world.evidence()
+    taken = way_picture.ways(evidence, ["h1"], BEGAN, MOVED) * 4
+    monkeypatch.setattr(way_picture, "ways", lambda *_: taken)
+    root = ElementTree.fromstring(way_picture.draw(evidence, ["h1"], BEGAN, MOVED, width))
+    boxes = [
+        [float(box.get(key, "")) for key in ("x", "y", "width", "height")] for box in root.iter(f"{SVG}rect") if box.get("x")
+    ]
+    lines = [line for line in root.iter(f"{SVG}line") if line.get("stroke") == PALETTE[0]]
+    assert len(lines) == 8 * 4 + 8 * 2
+    for line in lines:
+        for end in "12":
+            x, y = float(line.get(f"x{end}", "")), float(line.get(f"y{end}", ""))
+            assert any(left <= x <= left + wide and top <= y <= top + high for left, top, wide, high in boxes), (x, y)
+
+
 def inside(svg: str) -> list[str]:
     """What of a picture's words and boxes is not inside it."""
     root = ElementTree.fromstring(svg)

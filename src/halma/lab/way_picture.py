@@ -69,10 +69,7 @@ def draw(evidence: Evidence, hosts: Sequence[str], since: float, until: float, w
             sheet.picture.line(*sheet.where[access.host], *sheet.where[before], FAINT, 1.4, "3 5")
     sections = [section for one in ways(evidence, hosts, since, until) for section in _sections(evidence, one)]
     for link in dict.fromkeys(section.link for section in sections):
-        beside = [section for section in sections if section.link == link]
-        lane = max(_HEAD, _thickness(max(section.tunnels for section in beside))) + (5.0 if len(beside) <= 2 else 1.5)
-        for index, section in enumerate(beside):
-            _draw_section(sheet, topology, section, (index - (len(beside) - 1) / 2) * lane)
+        _draw_beside(sheet, topology, [section for section in sections if section.link == link])
     topology_picture.put_nodes(sheet, topology)
     return str(sheet.picture)
 
@@ -102,37 +99,47 @@ def _sections(evidence: Evidence, one: Way) -> list[_Section]:
     return found
 
 
-def _draw_section(sheet: topology_picture.Sheet, topology: Topology, section: _Section, aside: float) -> None:
-    """Draw a link of a way from box to box, `aside` from the link's middle; the same side for both directions."""
-    (x1, y1), (x2, y2) = sheet.where[section.start], sheet.where[section.end]
+def _draw_beside(sheet: topology_picture.Sheet, topology: Topology, sections: Sequence[_Section]) -> None:
+    """Draw the ways that take one link, beside each other: as thick and as far apart as the boxes at its ends let them be."""
+    first, tunnels = sections[0], max(section.tunnels for section in sections)
+    (x1, y1), (x2, y2) = sheet.where[first.start], sheet.where[first.end]
     length = max(1.0, ((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5)
     dx, dy = (x2 - x1) / length, (y2 - y1) / length
-    start, end = (_inside(sheet.half(topology.node(name)), dx, dy) for name in (section.start, section.end))
-    side = aside if (dy, dx) > (0, 0) else -aside
-    x1, x2 = x1 + dx * start - dy * side, x2 - dx * end - dy * side
-    y1, y2 = y1 + dy * start + dx * side, y2 - dy * end + dx * side
-    _pipe(sheet.picture, (x1, y1, x2, y2), section.tunnels, section.colour)
-    # Ways that run beside each other have their heads one behind the other.
-    part = 0.46 if aside > 0 else 0.54
-    sheet.picture.head(x1 + (x2 - x1) * part, y1 + (y2 - y1) * part, dx, dy, section.colour)
+    if (dy, dx) < (0, 0):
+        dx, dy = -dx, -dy
+    thick = max(_HEAD, _thickness(tunnels))
+    room = min(
+        min(across / max(abs(dy), 1e-6), down / max(abs(dx), 1e-6))
+        for across, down in (sheet.half(topology.node(name)) for name in (first.start, first.end))
+    )
+    wanted = thick + (5.0 if len(sections) <= 2 else 1.5)
+    scale = min(1.0, 2 * room / (len(sections) * (thick + 1.5)))
+    lane = min(wanted, 2 * room / len(sections))
+    for index, section in enumerate(sections):
+        side = (index - (len(sections) - 1) / 2) * lane
+        start, end = sheet.where[section.start], sheet.where[section.end]
+        line = (start[0] - dy * side, start[1] + dx * side, end[0] - dy * side, end[1] + dx * side)
+        _draw_section(sheet.picture, section, line, scale, 0.46 if side > 0 else 0.54)
 
 
-def _inside(half: tuple[float, float], dx: float, dy: float) -> float:
-    """How far a line from the middle of a box runs inside it."""
-    across, down = half
-    return max(0.0, min(across / max(abs(dx), 1e-6), down / max(abs(dy), 1e-6)) - 4)
+def _draw_section(
+    picture: Picture, section: _Section, line: tuple[float, float, float, float], scale: float, part: float
+) -> None:
+    """Draw a link of a way: its pipes, the packet in them, and the head of an arrow at that part of it (those of ways beside
+    each other stand one behind the other)."""
+    for ring in range(section.tunnels, 0, -1):
+        picture.line(*line, section.colour, _thickness(ring) * scale)
+        picture.line(*line, PAPER, (_thickness(ring) - 2 * _WALL) * scale)
+    picture.line(*line, section.colour, _PACKET * scale)
+    x1, y1, x2, y2 = line
+    length = max(1.0, ((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5)
+    size = max(3.5, _HEAD / 1.6 * scale)
+    picture.head(x1 + (x2 - x1) * part, y1 + (y2 - y1) * part, (x2 - x1) / length, (y2 - y1) / length, section.colour, size)
 
 
 def _thickness(tunnels: int) -> float:
     """How thick the outermost of so many pipes is."""
     return _PACKET + tunnels * 2 * (_WALL + _HOLLOW)
-
-
-def _pipe(picture: Picture, line: tuple[float, float, float, float], tunnels: int, colour: str) -> None:
-    for ring in range(tunnels, 0, -1):
-        picture.line(*line, colour, _thickness(ring))
-        picture.line(*line, PAPER, _thickness(ring) - 2 * _WALL)
-    picture.line(*line, colour, _PACKET)
 
 
 def _ends(evidence: Evidence, link: str, sighting: Sighting) -> tuple[str, str]:
