@@ -304,6 +304,7 @@ class Both(AgainstTheModel):
             for entry in self.homes.entries.values()
         }
         assert len(home.deadlines) == len(found)
+        assert home.in_force == sum(entry.care_of is not None for entry in self.homes.entries.values())
         assert not home._by_op
         assert not home._busy
         assert set(home.cache._by_prefix) == set(self.homes.kept())
@@ -317,7 +318,8 @@ class Both(AgainstTheModel):
             super().teardown()
             assert not self.domain.plane.homes
             assert not self.homes.entries
-            assert self.domain.anchor.describe_counters()["home_bindings"] == 0
+            counters = self.domain.anchor.describe_counters()
+            assert counters["home_bindings"] == counters["home_bindings_remembered"] == 0
             assert not self.domain.anchor._proxy.revocations.numbers
 
 

@@ -216,7 +216,9 @@ class Anchor:
         """All counters, by name, with the number of bindings that exist now."""
         existing = {"bindings": len(self._proxy.cache)}
         if self._home is not None:
-            existing |= {"home_bindings": len(self._home.cache)} | self._home.counters
+            registered = self._home.in_force
+            remembered = len(self._home.cache) - registered
+            existing |= {"home_bindings": registered, "home_bindings_remembered": remembered} | self._home.counters
         if self._discovery is not None and self._home_revocation is not None:
             existing |= self._discovery.describe_counters() | self._home_revocation.counters
         return existing | self.counters | self._proxy.counters | self._revocation.counters | self._heartbeat.counters

@@ -117,6 +117,8 @@ class HomeAgent:
         self.policy = policy
         self.cache = HomeBindingCache()
         self.deadlines: Deadlines[HomeBinding] = Deadlines()
+        self.in_force = 0
+        """Registrations that packets follow; the cache has those besides that are remembered, or still to be set up."""
         self.counters = {
             "binding_updates_received": 0,
             "binding_updates_unprotected": 0,
@@ -307,6 +309,7 @@ class HomeAgent:
         self._note_order(request, binding)
         binding.association = request.association
         binding.lifetime = self._lifetime(request)
+        self.in_force += binding.state is not HomeState.REGISTERED
         binding.state = HomeState.REGISTERED
         binding.refresh_requested = False
         binding.expires = now.monotonic + binding.lifetime * LIFETIME_UNIT
@@ -365,6 +368,7 @@ class HomeAgent:
 
     def _remember(self, binding: HomeBinding, now: Now) -> None:
         """Out of force, but not forgotten, so that a delayed message meets its sequence number."""
+        self.in_force -= binding.state is HomeState.REGISTERED
         binding.state = HomeState.INVALID
         binding.networks = ()
         self.deadlines.set(binding, now.monotonic + MAX_DELETE_BCE_TIMEOUT)
