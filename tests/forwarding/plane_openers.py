@@ -7,6 +7,7 @@ import errno
 import functools
 import os
 import socket
+from collections.abc import Sequence
 from typing import Any, cast
 
 from halma.forwarding import open_plane
@@ -94,16 +95,18 @@ class Planes:
             self._open.append(("anchor", plane))
             for port in ("inet0", "core1", "core2"):
                 plane.attach(self.network.index(f"anchor.{port}"), PortKind.NETWORK)
+            plane.settle()
         return cast("Plane", InNamespace(plane, self.network.names["anchor"]))
 
-    def gateway(self, **changes: object) -> Plane:
-        """A gateway's plane on all its ports."""
+    def gateway(self, access: Sequence[str] = ("access1", "access2"), **changes: object) -> Plane:
+        """A gateway's plane on its ports, all of them if not said otherwise."""
         with inside(self.network.names["gateway"]):
             plane = open_plane(self.kind, settings_of(Side.GATEWAY, **changes))
             self._open.append(("gateway", plane))
             plane.attach(self.network.index("gateway.core0"), PortKind.NETWORK)
-            for port in ("access1", "access2"):
+            for port in access:
                 plane.attach(self.network.index(f"gateway.{port}"), PortKind.ACCESS)
+            plane.settle()
         return cast("Plane", InNamespace(plane, self.network.names["gateway"]))
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from halma.engine.api import Bind, BindingKind, Tunnel
 from halma.forwarding.plane import Plane
@@ -69,7 +70,7 @@ def from_first(network: Network, packet: Ip, access: str = "access1") -> None:
     network.wire(f"{host}.eth0").send(packet, network.wire(f"gateway.{access}"))
 
 
-def gateway_with_first(network: Network, planes: Planes, **changes: object) -> Plane:
+def gateway_with_first(network: Network, planes: Planes, **changes: Any) -> Plane:
     """A gateway's plane that serves the first node."""
     plane = planes.gateway(**changes)
     bind(plane, FIRST, TO_ANCHOR, network.index("gateway.access1"))

@@ -139,6 +139,7 @@ class Service(ABC):
             loop.add_signal_handler(signal.SIGHUP, self._reload.set)
             self.runner.start()
             await self.begin(state)
+            self.plane.settle()
             for note in self.notes():
                 self.say(Severity.WARNING, "kernel", note)
             gc.set_threshold(*COLLECTIONS)

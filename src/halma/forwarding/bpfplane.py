@@ -5,6 +5,10 @@ Each port gets the mechanism that suits it, by probing: a tc program by TCX, or 
 in front of it where the driver has that. What the programs leave to others goes to the tunnel device (`tundevice`): the kernel
 answers what a router answers, and `slowpath` the rest.
 
+A gateway's access interfaces have clsact also where there is TCX, since a filter outlives a process that is killed: until the
+next one takes its place, bound prefixes are tunnelled as they were and all else is dropped. Only where TCX is asked for by
+name, or clsact is not to be had, it does not hold.
+
 Always holds: a binding is in the map before `apply` says 0, and a packet that no program has dealt with is never
 forwarded outside a tunnel.
 """
@@ -18,12 +22,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 from halma.engine.api import Bind, BindingKind, Tunnel
 from halma.forwarding import hooks
+from halma.forwarding.access_rules import clean_access_rules
 from halma.forwarding.bpf import Link, Program
 from halma.forwarding.checks import PREFIX_LENGTH, forwarding_notes, inner_mtu
 from halma.forwarding.claim import Claim
 from halma.forwarding.loader import OBJECT_DIRECTORY, Collection, ObjectFile
 from halma.forwarding.plane import COUNTERS, Change, PlaneSettings, PortKind, PortState, Side
-from halma.forwarding.rtnetlink import PROTOCOL, Route, RouteNetlink
+from halma.forwarding.rtnetlink import PROTOCOL, LinkInformation, Route, RouteNetlink
 from halma.forwarding.slowpath import SlowPath
 from halma.forwarding.tables import Tables, maximum_tunnels
 from halma.forwarding.tundevice import TunDevice
@@ -60,8 +65,6 @@ class BpfPlane:
             undo.callback(self._netlink.close)
             self._claim = Claim(settings.side.value)
             undo.callback(self._claim.close)
-            for name in hooks.clean_filters(self._netlink, self._claim):
-                self._notes.append(f"{name}: removed BPF filters that a daemon which died had left")
             homes = settings.maximum_bindings if settings.home_agent or settings.side is Side.NODE else 1
             proxies = 1 if settings.side is Side.NODE else settings.maximum_bindings
             sizes = {"prefixes": proxies, "homes": homes, "networks": homes, "tunnels": maximum_tunnels(settings) + 1}
@@ -108,12 +111,9 @@ class BpfPlane:
         program = f"{self.settings.side.value}_{kind.value}"
         made: list[hooks.Hook | Link] = []
         with contextlib.ExitStack() as undo:
-            hook = hooks.Hook(
-                self._netlink, self._claim, interface, self._objects.program(program), egress=False, tcx=self._tcx
-            )
+            hook, mechanism = self._hook(link, kind, self._objects.program(program))
             undo.callback(hook.close)
             made.append(hook)
-            mechanism = "tcx" if self._tcx else "clsact"
             drives = self.settings.side is not Side.NODE  # a mobile node's traffic is its own: nothing to gain below the stack
             if drives and (self._mechanism == "xdp" or (self._mechanism == "auto" and hooks.wants_xdp(link))):
                 try:
@@ -134,6 +134,25 @@ class BpfPlane:
         self._ports[interface], self._hooks[interface] = state, made
         self.routes_changed()
         return state
+
+    def _hook(self, link: LinkInformation, kind: PortKind, program: Program) -> tuple[hooks.Hook, str]:
+        """The tc program of a port, and what holds it there. Raises OSError."""
+        if self._tcx and kind is PortKind.ACCESS:
+            if self._mechanism != "tcx":
+                with contextlib.suppress(FileNotFoundError):  # ENOENT: no clsact, or no cls_bpf
+                    return hooks.Hook(self._netlink, self._claim, link.index, program, egress=False, tcx=False), "clsact"
+            self._notes.append(
+                f"{link.name}: by TCX alone: when this daemon is killed, the kernel forwards what nodes send as it is"
+            )
+        hook = hooks.Hook(self._netlink, self._claim, link.index, program, egress=False, tcx=self._tcx)
+        return hook, "tcx" if self._tcx else "clsact"
+
+    def settle(self) -> None:
+        """Remove the filters, and another kind of plane's routing rules, that daemons which have died left."""
+        if self.settings.side is Side.GATEWAY:
+            clean_access_rules(self._netlink, self._claim)
+        for name in hooks.clean_interfaces(self._netlink, self._claim, self._ports):
+            self._notes.append(f"{name}: removed BPF filters that a daemon which died had left")
 
     def detach(self, interface: int) -> None:
         """Unhook the programs; the interface may have gone."""

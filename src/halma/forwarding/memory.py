@@ -37,6 +37,9 @@ class MemoryPlane:
         self._ports[interface] = state
         return state
 
+    def settle(self) -> None:
+        """No predecessor can have left anything."""
+
     def detach(self, interface: int) -> None:
         """Forget the interface."""
         self._ports.pop(interface, None)

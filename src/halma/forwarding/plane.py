@@ -6,8 +6,9 @@ each prefix which tunnel its packets use (`apply`, in batches). `engine.api.Bind
 
 Always holds: a packet is encapsulated only for a bound prefix, and decapsulated only when its outer source and destination
 are the ends of the tunnel that its inner address is bound to (RFC 5213 sections 5.6.2 and 6.10.5); everything else that
-comes in a tunnel is dropped and counted. What a plane makes in the kernel is gone after `close`, and what a crashed
-predecessor left is cleaned by the next one.
+comes in a tunnel is dropped and counted. What a plane makes in the kernel is gone after `close`. When its process is killed,
+nothing from an access interface is forwarded outside a tunnel all the same (`BpfPlane` says where not), and the next one
+cleans up.
 """
 
 from __future__ import annotations
@@ -74,6 +75,10 @@ class Plane(Protocol):
 
     def attach(self, interface: int, kind: PortKind) -> PortState:
         """Let an interface carry packets of the plane from now on."""
+
+    def settle(self) -> None:
+        """All interfaces that there are have been attached. What a predecessor that crashed left on them is replaced by
+        `attach`, so that no packet slips through between the two lives; what it left elsewhere goes now."""
 
     def detach(self, interface: int) -> None:
         """Undo `attach`; nothing happens if the interface has gone already."""

@@ -26,20 +26,21 @@ import subprocess
 from collections.abc import Callable, Iterable, Sequence
 
 from halma.engine.api import Bind, BindingKind, Tunnel, Unbind
+from halma.forwarding.access_rules import DROP, AccessRules, clean_rules
 from halma.forwarding.checks import forwarding_notes, inner_mtu
 from halma.forwarding.claim import Claim, claim_the_dead
+from halma.forwarding.hooks import clean_interface, clean_interfaces
 from halma.forwarding.nft import nft, tables_of_the_dead
 from halma.forwarding.plane import COUNTERS, Change, PlaneSettings, PortKind, PortState, Side
 from halma.forwarding.rtnetlink import BLACKHOLE, UNREACHABLE, Route, RouteNetlink, Rule
 from halma.forwarding.tables import DictionaryMap, Tables
-from halma.forwarding.tunplane import AccessRules, clean_rules
 
 _SEG6, _SEG6_LOCAL = 5, 7
 _ENCAPSULATE_REDUCED = 3
 _END_DT6 = 7
 _MAIN_TABLE = 254
 _INNER_TABLE, _TUNNEL_TABLE = 52160, 53000
-_INNER_RULE, _TUNNEL_RULE = 5248, 5264
+_INNER_RULE, _TUNNEL_RULE, _INNER_REST = 5248, 5264, 5280  # + the claimed number
 _SEGMENTS = int(ipaddress.IPv6Address("fd13:5213::"))
 _SOURCE_BITS, _DESTINATION_BITS = 384, 512  # where in a tunnel packet the inner address begins
 _EVERYTHING = bytes(16)
@@ -124,7 +125,8 @@ class Seg6Plane:
                 self._netlink.delete_link(link.index)
             if dead is not None:
                 dead.close()
-        clean_rules(self._netlink, self._claim, _INNER_RULE if self._at_anchor else _TUNNEL_RULE)
+        for first in (_INNER_RULE,) if self._at_anchor else (_TUNNEL_RULE, _INNER_REST):
+            clean_rules(self._netlink, self._claim, first)
         for table in tables_of_the_dead(self._claim):
             nft("delete", "table", "ip6", table)
 
@@ -172,6 +174,12 @@ class Seg6Plane:
             self._netlink.replace_route(unreachable)
             undo.callback(self._netlink.delete_route, unreachable)
         else:
+            # before any rule leads into the device: at its other end only what has a tunnel is routed, and tunnel packets are
+            priority, name = _TUNNEL_RULE + number, self._inner_name
+            tunnelled = [Rule(priority, _MAIN_TABLE, source, 128, name) for source in self.settings.addresses]
+            for rule in (*tunnelled, Rule(_INNER_REST + number, interface_name=name, action=DROP)):
+                self._netlink.add_rule(rule)
+                undo.callback(self._netlink.delete_rule, rule)
             self._rules = AccessRules(self._netlink, self._claim, self._device)
             undo.callback(self._rules.close)
         segment = Route(self._segment, 128, self._device, encapsulation=_out(), encapsulation_type=_SEG6_LOCAL)
@@ -216,8 +224,15 @@ class Seg6Plane:
                 raise OSError(errno.EINVAL, f"{link.name}: an anchor has no access interfaces")
             self._clean_routes(interface)
             self._rules.attach(interface, link.name)
+        clean_interface(self._netlink, self._claim, interface)
         self._ports[interface] = PortState(interface, link.name, kind, "seg6")
         return self._ports[interface]
+
+    def settle(self) -> None:
+        """Remove the rules, and the filters of another kind of plane, that daemons which have died left."""
+        if self._rules is not None:
+            self._rules.settle()
+        clean_interfaces(self._netlink, self._claim, self._ports)
 
     def detach(self, interface: int) -> None:
         """Undo `attach`."""

@@ -14,106 +14,16 @@ import contextlib
 import errno
 from collections.abc import Callable, Iterable, Sequence
 
-from halma.engine.api import Bind, BindingKind, Tunnel
+from halma.engine.api import Bind, Tunnel
+from halma.forwarding.access_rules import AccessRules
 from halma.forwarding.checks import forwarding_notes, inner_mtu
-from halma.forwarding.claim import Claim, claim_the_dead
+from halma.forwarding.claim import Claim
+from halma.forwarding.hooks import clean_interface, clean_interfaces
 from halma.forwarding.plane import COUNTERS, Change, PlaneSettings, PortKind, PortState, Side
-from halma.forwarding.rtnetlink import MAIN_TABLE, PROTOCOL, Route, RouteNetlink, Rule
+from halma.forwarding.rtnetlink import Route, RouteNetlink
 from halma.forwarding.slowpath import SlowPath
 from halma.forwarding.tables import DictionaryMap, Tables
 from halma.forwarding.tundevice import TunDevice
-
-_TABLE, _LOCAL_TABLE = 52130, 52114  # + the claimed number
-_BOUND, _REST = 5216, 5232  # + the claimed number, in this order
-_TO_TABLE, _DROP = 1, 6
-
-
-def clean_rules(netlink: RouteNetlink, claim: Claim, first: int) -> None:
-    """Remove the rules that daemons of the role of `claim` which have died left among the 16 priorities from `first` on (one
-    for each number that can be claimed), and those with the claim's own number, whose holder has just begun."""
-    for owner, rule in netlink.rules():
-        number = rule.priority - first
-        if owner != PROTOCOL or not 0 <= number < 16:
-            continue
-        dead = None if number == claim.number else claim_the_dead(f"halma_{claim.role}_{number}")
-        if dead is not None:
-            dead.close()
-        if dead is not None or number == claim.number:
-            netlink.delete_rule(rule)
-
-
-class AccessRules:
-    """The routing rules of a gateway whose packets the kernel's own routing has to bring to the tunnel. Two tables have a
-    default route into it; in the second one there are also the prefixes that may be talked to directly."""
-
-    def __init__(self, netlink: RouteNetlink, claim: Claim, device: int) -> None:
-        """`device` is where packets for the tunnel go. Removes what a gateway that died under another number or this one has
-        left. Raises OSError."""
-        self._netlink, self._number = netlink, claim.number
-        self._names: dict[int, str] = {}
-        self._bound: dict[bytes, Rule] = {}
-        self._direct: set[bytes] = set()
-        clean_rules(netlink, claim, _BOUND)
-        clean_rules(netlink, claim, _REST)
-        for first in (_TABLE, _LOCAL_TABLE):
-            self._netlink.replace_route(Route(bytes(16), 0, device, first + self._number))
-
-    def _priority(self, base: int) -> int:
-        return base + self._number
-
-    def attach(self, interface: int, name: str) -> None:
-        """From now on nothing from the interface is forwarded unless it is bound."""
-        self._names[interface] = name
-        self._netlink.add_rule(Rule(self._priority(_REST), interface_name=name, action=_DROP))
-
-    def detach(self, interface: int) -> None:
-        """Remove the interface's rules."""
-        name = self._names.pop(interface, None)
-        if name is not None:
-            self._netlink.delete_rule(Rule(self._priority(_REST), interface_name=name, action=_DROP))
-
-    def bind(self, change: Bind) -> None:
-        """Packets from the prefix on its access interface go to a table with the tunnel, or where everybody's go."""
-        prefix, access = change.prefix, change.access
-        name = self._names.get(access)
-        if name is None:
-            raise OSError(errno.ENODEV, "not an access interface of this plane")
-        table = (_LOCAL_TABLE if change.local_routing else _TABLE) + self._number
-        if change.kind is BindingKind.LOCAL:
-            table = MAIN_TABLE
-        rule = Rule(self._priority(_BOUND), table, prefix, 64, name, _TO_TABLE)
-        held = self._bound.get(prefix)
-        if change.local_routing:
-            self._netlink.replace_route(Route(prefix, 64, access, _LOCAL_TABLE + self._number))
-            self._direct.add(prefix)
-        else:
-            self._withdraw(prefix)
-        if held == rule:
-            return
-        self._netlink.add_rule(rule)
-        if held is not None:
-            self._netlink.delete_rule(held)
-        self._bound[prefix] = rule
-
-    def unbind(self, prefix: bytes) -> None:
-        """Remove the prefix's rule."""
-        held = self._bound.pop(prefix, None)
-        if held is not None:
-            self._netlink.delete_rule(held)
-            self._withdraw(prefix)
-
-    def _withdraw(self, prefix: bytes) -> None:
-        """The prefix may not be talked to directly any more."""
-        if prefix in self._direct:
-            self._direct.discard(prefix)
-            self._netlink.delete_route(Route(prefix, 64, 0, _LOCAL_TABLE + self._number))
-
-    def close(self) -> None:
-        """Remove all of them."""
-        for prefix in list(self._bound):
-            self.unbind(prefix)
-        for interface in list(self._names):
-            self.detach(interface)
 
 
 class TunPlane:
@@ -136,15 +46,15 @@ class TunPlane:
         with contextlib.ExitStack() as undo:
             self._netlink = RouteNetlink()
             undo.callback(self._netlink.close)
-            claim = Claim(settings.side.value)
-            undo.callback(claim.close)
+            self._claim = Claim(settings.side.value)
+            undo.callback(self._claim.close)
             self._device = TunDevice(settings.device, inner_mtu(settings.path_mtu), self._netlink)
             undo.callback(self._device.close)
             if settings.side is Side.ANCHOR:
                 for prefix, length in settings.prefixes:
                     self._netlink.replace_route(Route(prefix, length, self._device.index))
             else:
-                self._rules = AccessRules(self._netlink, claim, self._device.index)
+                self._rules = AccessRules(self._netlink, self._claim, self._device.index)
                 undo.callback(self._rules.close)
             slow_path = SlowPath(self, self._tables, self._device.fd, hop_limit_is_done=True)
             undo.callback(slow_path.close)
@@ -161,8 +71,15 @@ class TunPlane:
                 if route.interface == interface:
                     self._netlink.delete_route(route)
             self._rules.attach(interface, link.name)
+        clean_interface(self._netlink, self._claim, interface)
         self._ports[interface] = PortState(interface, link.name, kind, "tun")
         return self._ports[interface]
+
+    def settle(self) -> None:
+        """Remove the rules, and the filters of another kind of plane, that daemons which have died left."""
+        if self._rules is not None:
+            self._rules.settle()
+        clean_interfaces(self._netlink, self._claim, self._ports)
 
     def detach(self, interface: int) -> None:
         """Undo `attach`."""
