@@ -5,7 +5,8 @@ It turns what netlink and the packet sockets tell into events of the gateway's e
 about access links.
 
 Always holds: an interface carries packets of the data plane before it is up; a network port is never an access interface,
-whatever the patterns say; a flood on one interface takes a bounded share of the event loop.
+whatever the patterns say; a flood on one interface takes a bounded share of the event loop; an interface is given back as
+it was before the first of all lives that were cut short.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from typing import Any
 
+from halma.daemon.original_interfaces import OriginalInterfaces
 from halma.engine.api import Report, Severity
 from halma.engine.gateway_api import (
     AdmitNode,
@@ -34,7 +36,7 @@ from halma.engine.gateway_api import (
 )
 from halma.forwarding.plane import Plane, PortKind
 from halma.netio.access import BURST, PAUSE, AccessPort
-from halma.netio.access_interface import AccessInterface
+from halma.netio.access_interface import AccessInterface, Original
 from halma.netio.netlink import LinkControl, LinkGone, LinkMonitor, LinkState
 
 
@@ -57,6 +59,7 @@ class AccessInterfaces:
         plane: Plane,
         post: Callable[..., None],
         report: Callable[[Report], None],
+        originals: OriginalInterfaces,
     ) -> None:
         """Raises OSError."""
         self._patterns = patterns
@@ -64,6 +67,7 @@ class AccessInterfaces:
         self._plane = plane
         self._post = post
         self._report = report
+        self._originals = originals
         self._loop = asyncio.get_running_loop()
         self._control = LinkControl()
         self._monitor = LinkMonitor()
@@ -75,9 +79,16 @@ class AccessInterfaces:
     # ---- life ---------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Look at the interfaces there are, and listen for what becomes of them."""
+        """Look at the interfaces there are, and listen for what becomes of them. Those that a former life had and we do not
+        want are given back."""
         self._loop.add_reader(self._monitor.fileno(), self._links_changed)
-        self._post(*self._events(self._monitor.all()))
+        links = self._monitor.all()
+        self._originals.retain(link.interface for link in links)
+        for link in links:
+            former = self._originals.of(link.interface)
+            if former is not None and isinstance(link, LinkState) and not self._is_access(link.name):
+                self._give_back(AccessInterface(link, self._control, former))
+        self._post(*self._events(links))
 
     def close(self) -> None:
         """Give every interface back."""
@@ -86,7 +97,7 @@ class AccessInterfaces:
         for index in list(self._ports):
             self._close_port(index)
         for interface in self._interfaces.values():
-            interface.restore()
+            self._give_back(interface)
         self._interfaces.clear()
         self._control.close()
 
@@ -131,9 +142,10 @@ class AccessInterfaces:
             interface = self._interfaces.get(change.interface)
             if isinstance(change, LinkGone) or not self._is_access(change.name):
                 if interface is not None:
-                    events.append(self._gone(change.interface))
+                    events.append(self._gone(interface, change))
             elif interface is None:
-                self._interfaces[change.interface] = AccessInterface(change, self._control)
+                former = self._originals.of(change.interface)
+                self._interfaces[change.interface] = AccessInterface(change, self._control, former, self._keep)
                 events.append(LinkAppeared(change.interface, change.name, change.mtu))
             elif interface.prepared:
                 events += self._changed(interface, change)
@@ -154,11 +166,28 @@ class AccessInterfaces:
             return [LinkDown(state.interface)]
         return []
 
-    def _gone(self, index: int) -> LinkVanished:
+    def _gone(self, interface: AccessInterface, change: LinkState | LinkGone) -> LinkVanished:
+        """It is not here any more, or has a name that is not meant."""
+        index = change.interface
         del self._interfaces[index]
         self._close_port(index)
         self._plane.detach(index)
+        if isinstance(change, LinkState):
+            interface.state = change
+            self._give_back(interface)
+        self._originals.forget(index)
         return LinkVanished(index)
+
+    def _keep(self, original: Original) -> None:
+        try:
+            self._originals.keep(original)
+        except OSError as error:  # the node is to be served all the same
+            text = "cannot write down how an interface was, so a crash would leave it as it is now: {}"
+            self._report(Report(Severity.WARNING, "state", text, b"", (error,)))
+
+    def _give_back(self, interface: AccessInterface) -> None:
+        interface.restore()
+        self._originals.forget(interface.state.interface)
 
     def _prepare(self, effect: PrepareLink) -> list[GatewayEvent]:
         """Everything that a node will find, then the interface itself."""

@@ -18,6 +18,7 @@ from halma.control.schema import Attach, ControlError, Detach, Request, Retry, R
 from halma.daemon.access import AccessInterfaces
 from halma.daemon.configuration import ConfigurationError, GatewayConfiguration, load_gateway
 from halma.daemon.log import Log
+from halma.daemon.original_interfaces import OriginalInterfaces
 from halma.daemon.runner import RunnableEngine
 from halma.daemon.service import Service, serve
 from halma.daemon.state import Peers, State
@@ -90,7 +91,8 @@ class GatewayService(Service):
     def handlers(self) -> dict[type, Callable[[Any], Iterable[Any]]]:
         """The effects of a gateway; those about access links are carried out by `AccessInterfaces`."""
         table = self._configuration.gateway
-        self._access = AccessInterfaces(table.access, table.interfaces, self.plane, self._post, self._report)
+        originals = OriginalInterfaces(Path(table.state_directory), self.role)
+        self._access = AccessInterfaces(table.access, table.interfaces, self.plane, self._post, self._report, originals)
         return {**self._access.handlers(), SetPathMtu: self._set_path_mtu}
 
     async def begin(self, state: State) -> None:

@@ -5,16 +5,19 @@ RFC 5213 section 6.9.3 and RFC 6543: the same link-layer and link-local address 
 is done before the interface comes up, so that the node's first question finds an answer.
 
 Always holds: an access interface has no link-local addresses but those that the gateway wants, makes none up, believes no
-Router Advertisement, and answers as a router; `restore` undoes what `prepare` did.
+Router Advertisement, and answers as a router; `restore` undoes what `prepare` did, in this life or in one that was cut short:
+how the interface was is handed out to be kept before anything is changed.
 """
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 
 from halma.engine.gateway_api import UNSPECIFIED
 from halma.netio.netlink import LinkControl, LinkState
+from halma.value import value
 
 CONFIGURATION = Path("/proc/sys/net/ipv6/conf")
 LINK_LOCAL_LENGTH = 64
@@ -30,36 +33,74 @@ SETTINGS = {
 """The kernel's settings of an access interface, in the order in which they are made."""
 
 
+@value
+class Original:
+    """How an interface was before it became an access link, and the link-layer address that it was `given` then; `addresses`
+    are link-local ones with their prefix lengths."""
+
+    interface: int
+    up: bool
+    link_layer_address: bytes
+    given: bytes
+    settings: tuple[tuple[str, str], ...]
+    addresses: tuple[tuple[bytes, int], ...]
+
+
 class AccessInterface:
     """One access interface. `addresses` are the gateway's link-local addresses on it, the first of them the one that is said to
     everybody."""
 
-    def __init__(self, state: LinkState, control: LinkControl) -> None:
+    def __init__(
+        self,
+        state: LinkState,
+        control: LinkControl,
+        former: Original | None = None,
+        keep: Callable[[Original], None] = lambda _original: None,
+    ) -> None:
+        """`former` is what a life before this one has kept of the interface, which it had no time to give back; `keep` writes
+        down how it is."""
         self.state = state
         self.addresses: tuple[bytes, ...] = ()
         self.prepared = False
         self._control = control
-        self._link_layer_address = state.link_layer_address
-        self._settings: dict[str, str] = {}
-        self._addresses: list[tuple[bytes, int]] = []
+        self._former = former
+        self._keep = keep
+        self._original: Original | None = None
 
     def prepare(self, link_layer_address: bytes, address: bytes) -> None:
         """Make it an access link, all but bringing it up. Raises OSError."""
         index = self.state.interface
+        if self._original is None:
+            original = self._look(link_layer_address)
+            self._keep(original)
+            self._original = original
         for name, wanted in SETTINGS.items():
             file = CONFIGURATION / self.state.name / name
-            now = file.read_text().strip()
-            if now != wanted:
+            if file.read_text().strip() != wanted:
                 file.write_text(wanted)
-                self._settings.setdefault(name, now)
         if self.state.link_layer_address != link_layer_address:
             self._control.set_link_layer_address(index, link_layer_address)
         for held, length in self._control.link_local_addresses(index):
             if held != address:
                 self._control.delete_address(index, held, length)
-                self._addresses.append((held, length))
         self.set_addresses((address,) if address != UNSPECIFIED else ())
         self.prepared = True
+
+    def _look(self, link_layer_address: bytes) -> Original:
+        """How the interface was before we changed anything of it: what still is as the former life made it was as that found
+        it."""
+        index, former = self.state.interface, self._former
+        now = {name: (CONFIGURATION / self.state.name / name).read_text().strip() for name in SETTINGS}
+        if former is None:
+            held = tuple(self._control.link_local_addresses(index))
+            before = self.state.link_layer_address
+            return Original(index, self.state.up, before, link_layer_address, tuple(now.items()), held)
+        found = dict(former.settings)
+        was = {name: found.get(name, text) if text == SETTINGS[name] else text for name, text in now.items()}
+        before = self.state.link_layer_address
+        if before == former.given:
+            before = former.link_layer_address
+        return Original(index, former.up, before, link_layer_address, tuple(was.items()), former.addresses)
 
     @property
     def address(self) -> bytes:
@@ -83,17 +124,25 @@ class AccessInterface:
     def restore(self) -> None:
         """Give the interface back as it was, as far as it is still there."""
         index = self.state.interface
-        for address in self.addresses:
+        if self._original is None and self._former is not None:
             with contextlib.suppress(OSError):
-                self._control.delete_address(index, address, LINK_LOCAL_LENGTH)
-        with contextlib.suppress(OSError):
-            self._control.set_link_layer_address(index, self._link_layer_address)
-        for name, before in reversed(self._settings.items()):
-            with contextlib.suppress(OSError):
-                (CONFIGURATION / self.state.name / name).write_text(before)
-        for address, length in self._addresses:
-            with contextlib.suppress(OSError):
-                self._control.add_address(index, address, length)
-        if not self.state.up:
+                self._original = self._look(self._former.given)
+        original = self._original
+        if original is None:
+            return
+        if not original.up:
             with contextlib.suppress(OSError):
                 self._control.set_up(index, up=False)
+        with contextlib.suppress(OSError):
+            self._control.set_link_layer_address(index, original.link_layer_address)
+        for name, before in reversed(original.settings):
+            with contextlib.suppress(OSError):
+                if before != SETTINGS[name]:
+                    (CONFIGURATION / self.state.name / name).write_text(before)
+        with contextlib.suppress(OSError):
+            for address, length in self._control.link_local_addresses(index):
+                if (address, length) not in original.addresses:
+                    self._control.delete_address(index, address, length)
+        for address, length in original.addresses:
+            with contextlib.suppress(OSError):
+                self._control.add_address(index, address, length)
