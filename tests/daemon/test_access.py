@@ -226,7 +226,7 @@ async def cut_short(pair: Pair, directory: Path) -> None:
     """A life that prepares the interface and does not come to giving it back."""
     async with running(pair, directory) as daemon:
         await daemon.wait_for(LinkUp(pair.index, 1500))
-        daemon.access._give_back = lambda interface: None  # type: ignore[method-assign]
+        daemon.access._give_back = lambda interface: None  # type: ignore[method-assign]  # noqa: ARG005
 
 
 @pytest.mark.requirement("GW-3")

@@ -9,7 +9,7 @@ import pytest
 
 from halma.engine.api import MalformedReceived, MessageReceived, Send, SendParameterProblem
 from halma.engine.gateway_api import LinkDown, Started
-from halma.engine.heartbeat import HeartbeatSettings
+from halma.engine.heartbeat import STRANGER_ANSWERS, HeartbeatSettings
 from halma.wire.errors import DecodeError, DecodeReason
 from halma.wire.messages import BindingError, BindingUpdate, Heartbeat, UnknownMessage
 from halma.wire.numbers import HandoffIndicatorValue, Status
@@ -72,6 +72,21 @@ def test_a_heartbeat_is_answered_whether_or_not_there_are_sessions() -> None:
     world = World(restart_counter=9)
     done = world.handle(MessageReceived(STRANGER, GATEWAY, Heartbeat(0, 4711, ())))
     assert done == [Send(GATEWAY, STRANGER, Heartbeat(1, 4711, (RestartCounter(9),)))]
+
+
+def test_strangers_get_few_answers_and_the_anchor_all_that_it_asks_for() -> None:
+    world = World(restart_counter=9)
+
+    def answered(source: bytes) -> int:
+        asked = [MessageReceived(source, GATEWAY, Heartbeat(0, number, ())) for number in range(50)]
+        return sum(len(heartbeats(world.handle(event))) for event in asked)
+
+    assert answered(STRANGER) == STRANGER_ANSWERS
+    assert answered(STRANGER[:-1] + b"\x77") == 0  # they share it
+    assert world.gateway.describe_counters()["heartbeat_requests_rate_limited"] == 90
+    assert answered(ANCHOR) == 50  # the one of our configuration, though there are no sessions with it
+    world.advance(1)
+    assert answered(STRANGER) == STRANGER_ANSWERS
 
 
 @pytest.mark.rfc("5847#3.2-5")

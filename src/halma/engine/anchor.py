@@ -316,7 +316,7 @@ class Anchor:
     def _heartbeat_message(self, event: MessageReceived, message: HeartbeatMessage, now: Now) -> list[Effect]:
         if self._policy.peer(event.source) is None:
             return self._unexpected(event)
-        responses, outcomes = self._heartbeat.receive(event.source, event.destination, message)
+        responses, outcomes = self._heartbeat.receive(event.source, event.destination, message, now, known=True)
         return [*responses, *self._outcomes(outcomes, now)]
 
     def _outcomes(self, outcomes: list[Outcome], now: Now) -> list[Effect]:

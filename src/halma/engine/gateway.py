@@ -459,7 +459,8 @@ class Gateway:
         if isinstance(message, BindingAcknowledgement):
             self._registrations.acknowledged(source, message)
         elif isinstance(message, HeartbeatMessage):
-            self._heartbeats(*self._heartbeat.receive(source, event.destination, message))
+            known = source == self._settings.anchor or source in self._registrations.list.anchors()
+            self._heartbeats(*self._heartbeat.receive(source, event.destination, message, self._context.now, known=known))
         elif isinstance(message, BindingRevocationIndication):
             self._revocations.indicated(source, event.destination, message)
         elif isinstance(message, BindingRevocationAcknowledgement):

@@ -6,8 +6,8 @@ comes of it is an `Outcome`: a peer is unreachable, is back, or has restarted an
 role's business.
 
 Always holds: one request at most is outstanding per watched peer; only a response that carries its sequence number counts
-(section 3.1), save for unsolicited ones (section 3.2); memory is linear in the number of watched peers, and bounded by
-`UNSUPPORTED` for others.
+(section 3.1), save for unsolicited ones (section 3.2); strangers together get no more than `STRANGER_ANSWERS` responses a
+second; memory is linear in the number of watched peers, and bounded by `UNSUPPORTED` for others.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from enum import Enum
 from math import inf
 
 from halma.engine.api import Now, Send
+from halma.engine.meter import Meter
 from halma.engine.timers import Deadlines
 from halma.value import value
 from halma.wire.messages import Heartbeat as HeartbeatMessage
@@ -25,6 +26,9 @@ from halma.wire.options import RestartCounter
 
 UNSUPPORTED = 4096
 """Peers without heartbeats that are remembered; the one known longest makes room."""
+
+STRANGER_ANSWERS = 10
+"""Responses a second for peers that the role does not know; the rest is only counted."""
 
 
 @value
@@ -78,9 +82,11 @@ class Heartbeat:
         self._peers: dict[bytes, _Watched] = {}
         self._deadlines: Deadlines[bytes] = Deadlines()
         self._unsupported: dict[bytes, None] = {}
+        self._strangers = Meter()
         self.counters = {
             "heartbeat_requests_sent": 0,
             "heartbeat_requests_received": 0,
+            "heartbeat_requests_rate_limited": 0,
             "heartbeat_responses_received": 0,
             "heartbeat_responses_unmatched": 0,
         }
@@ -103,10 +109,16 @@ class Heartbeat:
         watched = self._peers.get(peer)
         return watched is not None and watched.unreachable
 
-    def receive(self, source: bytes, destination: bytes, message: HeartbeatMessage) -> tuple[list[Send], list[Outcome]]:
-        """Answer a request; match a response. Section 3: a request is answered whether or not sessions exist."""
+    def receive(
+        self, source: bytes, destination: bytes, message: HeartbeatMessage, now: Now, *, known: bool
+    ) -> tuple[list[Send], list[Outcome]]:
+        """Answer a request; match a response. Section 3: a request is answered whether or not sessions exist, within a rate
+        if the role does not know who asks."""
         if not message.flags & HeartbeatFlag.RESPONSE:
             self.counters["heartbeat_requests_received"] += 1
+            if not known and not self._strangers.allows(b"", STRANGER_ANSWERS, now.monotonic):
+                self.counters["heartbeat_requests_rate_limited"] += 1
+                return [], []
             return [Send(destination, source, self._response(HeartbeatFlag.RESPONSE, message.sequence))], []
         watched = self._peers.get(source)
         unsolicited = bool(message.flags & HeartbeatFlag.UNSOLICITED)
@@ -122,9 +134,9 @@ class Heartbeat:
             outcomes.append(Outcome(source, PeerChange.REACHABLE))
         for option in message.options:
             if isinstance(option, RestartCounter):
-                known, watched.restart_counter = watched.restart_counter, option.counter
+                former, watched.restart_counter = watched.restart_counter, option.counter
                 # Who speaks up unasked has lost what it had, also where we have not come to ask for its counter yet.
-                if known != option.counter and (unsolicited or known is not None):
+                if former != option.counter and (unsolicited or former is not None):
                     # who speaks up unasked does so when it starts, before it registers anything
                     outcomes.append(Outcome(source, PeerChange.RESTARTED, inf if unsolicited else watched.known))
                 if not unsolicited:
