@@ -2,11 +2,14 @@
 """`halma anchor`: the anchor's engine in the world, from an anchor.toml.
 
 Always holds: the addresses that tunnels end at exist on this machine before anything is said to be ready; after a clean
-end home links are as they were.
+end home links are as they were; which node has which prefix of a pool is written down, a second later at the most and never
+while a message is being answered.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import secrets
 import socket
 from collections.abc import Callable, Iterable
@@ -15,6 +18,7 @@ from typing import Any
 
 from halma.control.rows import Row
 from halma.control.schema import ControlError, Request, Revoke, Show
+from halma.daemon.assignment_journal import AssignmentJournal
 from halma.daemon.configuration import AnchorConfiguration, ConfigurationError, load_anchor
 from halma.daemon.configuration_home import home_agent_settings
 from halma.daemon.courier import Courier
@@ -26,7 +30,7 @@ from halma.daemon.service import Service, serve
 from halma.daemon.state import Peers, State
 from halma.engine.anchor import Anchor, PolicyReplaced, Started
 from halma.engine.anchor_settings import AnchorSettings, HomeLink, PoolSettings
-from halma.engine.api import Now
+from halma.engine.api import Now, Severity
 from halma.engine.heartbeat import HeartbeatSettings
 from halma.engine.home_agent_discovery_api import SendIcmp
 from halma.engine.proxy_revocation import RevocationRequested
@@ -34,6 +38,9 @@ from halma.engine.revocation import RevocationSettings
 from halma.forwarding.plane import PlaneSettings, PortKind, Side
 from halma.netio.signalling import SignallingSocket
 from halma.security.authentication import AuthenticationGuardian
+
+JOURNAL_SECONDS = 1.0
+"""How often changes of assignments are written down."""
 
 
 def run(configuration: AnchorConfiguration, path: Path, log: Log) -> int:
@@ -82,6 +89,9 @@ class AnchorService(Service):
         self._courier: Courier | None = None
         self._links: tuple[HomeLink, ...] = ()
         self._home: HomeLinkService | None = None
+        self._journal: AssignmentJournal
+        self._writing: asyncio.Task[None] | None = None
+        self._ending = asyncio.Event()
 
     def paths(self) -> tuple[Path, Path]:
         """The control socket and the state directory."""
@@ -134,14 +144,31 @@ class AnchorService(Service):
         if self._links:
             self._home = HomeLinkService(self._links, self.runner.post, self.log.report)
             self._home.start()
-        if state.former_peers:
-            self.runner.post(Started(state.former_peers))
+        self._journal = AssignmentJournal(Path(self._configuration.anchor.state_directory), self.role)
+        self.runner.post(Started(state.former_peers, tuple(self._journal.assignments.items())))
+        self._writing = asyncio.create_task(self._write_assignments())
 
     async def end(self) -> None:
         """Gateways notice by themselves: their anchor answers no more, and has another restart counter when it is back. Home
         links are told."""
         if self._home is not None:
             self._home.close()
+        self._ending.set()
+        if self._writing is not None:
+            await self._writing
+
+    async def _write_assignments(self) -> None:
+        """Write down, in a thread of its own, whose the prefixes of the pools are; for the last time at the end."""
+        while not self._ending.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(JOURNAL_SECONDS):
+                    await self._ending.wait()
+            changes = self._anchor.take_assignments()
+            if changes:
+                try:
+                    await asyncio.to_thread(self._journal.write, changes)
+                except OSError as error:
+                    self.say(Severity.WARNING, "state", f"cannot write down whose prefixes are: {error}")
 
     def notes(self) -> list[str]:
         """What the kernel lacks and what is used instead."""

@@ -114,7 +114,10 @@ PATH_MTU = (
     "(RFC 2473 section 6.7)."
 )
 CONTROL_SOCKET = "The unix socket on which `halma show` and the other commands reach this daemon."
-STATE_DIRECTORY = "Where the daemon keeps what must survive a restart: the restart counter (RFC 5847 section 3.2)."
+STATE_DIRECTORY = (
+    "Where the daemon keeps what must survive a restart: the restart counter (RFC 5847 section 3.2), at an anchor whose the "
+    "prefixes of its pools are, at a gateway how its access interfaces were before it changed them."
+)
 TIMESTAMP_BASED_APPROACH = (
     "Order registrations by timestamp (TimestampBasedApproachInUse, RFC 5213 section 9.3); with `false` by sequence number. "
     "Must be the same on every anchor and gateway of a domain."

@@ -71,9 +71,11 @@ class PolicyReplaced:
 
 @value
 class Started:
-    """The daemon has begun to run; `peers` (our address, theirs) had sessions with us in a former life."""
+    """The daemon has begun to run; `peers` (our address, theirs) had sessions with us in a former life, and `assignments`
+    (prefix, identifier) of our pools were nodes' when it ended."""
 
     peers: tuple[tuple[bytes, bytes], ...]
+    assignments: tuple[tuple[bytes, bytes], ...] = ()
 
 
 AnchorEvent = (
@@ -120,6 +122,8 @@ class Anchor:
             self._discovery = HomeAgentDiscovery(settings.home_agent, self._home.cache)
             self._home_revocation = HomeRevocation(settings.revocation, self._home, self._proxy.revocations.numbers)
             self._home.watchers += (self._discovery.prefixes, self._home_revocation)
+        self._maximum_lifetime = settings.maximum_lifetime
+        self._remembers_until: float | None = None
         self._meter = Meter()
         self.counters = {f"malformed_{reason.value}": 0 for reason in DecodeReason} | {
             "not_addressed_to_us": 0,
@@ -152,7 +156,7 @@ class Anchor:
                 self._home.policy = event.policy
             return [Answer(event.op, {})]
         if isinstance(event, Started):
-            return [send for local, peer in event.peers for send in self._heartbeat.announce(local, [peer])]
+            return self._started(event, now)
         if isinstance(event, DetectionDone):
             return [] if self._home is None else self._home.detection_done(event.op, now, duplicate=event.duplicate)
         if isinstance(event, HomeAddressOptionReceived):
@@ -163,6 +167,9 @@ class Anchor:
 
     def handle_timeout(self, now: Now) -> Sequence[AnchorEffect]:
         """Do all that is due."""
+        if self._remembers_until is not None and now.monotonic >= self._remembers_until:
+            self._remembers_until = None
+            self._proxy.assignment.memory_expired()
         home = [] if self._home is None else self._home.handle_timeout(now)
         effects: list[AnchorEffect] = [*home, *self._proxy.handle_timeout(now), *self._revocation.handle_timeout(now)]
         if self._discovery is not None and self._home_revocation is not None:
@@ -173,6 +180,7 @@ class Anchor:
     def next_deadline(self) -> float | None:
         """The earliest deadline of all roles."""
         deadlines = (
+            self._remembers_until,
             self._proxy.deadlines.next(),
             self._revocation.next_deadline(),
             self._heartbeat.next_deadline(),
@@ -214,7 +222,7 @@ class Anchor:
 
     def describe_counters(self) -> dict[str, int]:
         """All counters, by name, with the number of bindings that exist now."""
-        existing = {"bindings": len(self._proxy.cache)}
+        existing = {"bindings": len(self._proxy.cache), "prefixes_remembered": len(self._proxy.assignment.memory)}
         if self._home is not None:
             registered = self._home.in_force
             remembered = len(self._home.cache) - registered
@@ -228,7 +236,19 @@ class Anchor:
         cache = self._proxy.cache
         return [(cache.of_gateway(gateway)[0].tunnel.local, gateway) for gateway in cache.gateways()]
 
+    def take_assignments(self) -> dict[bytes, bytes]:
+        """What has changed since the last call: the node of each prefix of a pool, or nothing for one that is nobody's. Written
+        down, it is what `Started` wants after a restart."""
+        return self._proxy.assignment.memory.take_changes()
+
     # ---- whose is a prefix? (ANC-4) ----
+
+    def _started(self, event: Started, now: Now) -> list[AnchorEffect]:
+        """A session of the former life ends where its gateway does not come again within the longest lifetime."""
+        if event.assignments:
+            self._proxy.assignment.remember(event.assignments)
+            self._remembers_until = now.monotonic + self._maximum_lifetime
+        return [send for local, peer in event.peers for send in self._heartbeat.announce(local, [peer])]
 
     def _is_home(self, address: bytes) -> bool:
         """Whether we are home to an address: it lies in a pool, on a home link, or in a prefix that a profile reserves."""
@@ -236,12 +256,14 @@ class Anchor:
         return self._links.of(address) is not None or address in assignment or self._policy.is_reserved(prefix_of(address))
 
     def _owner_of(self, prefix: bytes) -> bytes | None:
-        """The node that a /64 belongs to: by a proxy binding, a home registration, or its profile."""
+        """The node that a /64 belongs to: by a proxy binding, a home registration, its profile, or one of the first two before
+        we restarted."""
         binding = self._proxy.cache.by_prefix(prefix)
         if binding is not None:
             return binding.node.identifier
         keeper = None if self._home is None else self._home.cache.keeper(prefix)
-        return keeper if keeper is not None else self._policy.owner(prefix)
+        owner = keeper if keeper is not None else self._policy.owner(prefix)
+        return owner if owner is not None else self._proxy.assignment.memory.owner(prefix)
 
     def _kept_no_more(self, prefix: bytes) -> None:
         self._proxy.assignment.kept_no_more(prefix)
