@@ -226,7 +226,7 @@ def test_the_guard_cleans_up_after_a_crash(network: Network) -> None:
 def test_the_guard_says_when_nftables_cannot(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     from halma.forwarding import guard as module  # noqa: PLC0415
 
-    monkeypatch.setattr(module, "_TABLE", "nonsense")
+    monkeypatch.setattr(module, "_RULE", "nonsense")
     with inside(network.names["far"]):
         guard = Guard("anchor")
         assert "no nftables here" in guard.notes()[0]

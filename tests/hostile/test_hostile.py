@@ -315,7 +315,8 @@ def test_a_broken_file_and_a_second_daemon_change_nothing(world: World, role: st
     assert second.handle.wait(10) == 1
     assert f"{role}.sock" in world.log(role).splitlines()[-1]
     assert json.loads(state)["restart_counter"] == 1
-    assert (world.directory / f"{role}-state" / f"{role}.json").read_text() == state, "the second has counted a restart"
+    after = (world.directory / f"{role}-state" / f"{role}.json").read_text()
+    assert json.loads(after)["restart_counter"] == 1, "the second has counted a restart"
 
 
 def test_who_is_killed_comes_back_and_leaves_nothing_at_its_end(tmp_path: Path) -> None:

@@ -10,67 +10,16 @@ Always holds: the table drops nothing but those errors, and goes with `close`; t
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import subprocess
+from halma.forwarding.nft import OwnTable
 
-from halma.forwarding.claim import Claim
-from halma.forwarding.nft import nft, tables_of_the_dead
-
-_TABLE = """
-table ip6 {mark} {{
-    chain output {{
-        type filter hook output priority filter; policy accept;
-        icmpv6 type parameter-problem icmpv6 code 1 @th,64,4 6 {quoted} drop
-    }}
-}}
-"""
-# The error quotes our peer's packet behind its 8 bytes: an IPv6 header whose Next Header (byte 6) is 135.
-_QUOTES_MOBILITY_HEADER = "@th,112,8 135"
+# The error quotes our peer's packet behind its 8 bytes: an IPv6 header whose version is 6 and whose Next Header is 135.
+_RULE = "icmpv6 type parameter-problem icmpv6 code 1 @th,64,4 6 @th,112,8 135 drop"
 
 
-class Guard:
-    """The table, while it is open. `notes` says so when there can be none."""
+class Guard(OwnTable):
+    """The table."""
 
     def __init__(self, role: str) -> None:
-        """Never raises: a daemon without nft works, and says what it lacks."""
-        self._claim: Claim | None = None
-        self._notes: list[str] = []
-        if shutil.which("nft") is None:
-            self._notes.append(
-                "nft is not installed: under a flood the kernel may answer Mobility Headers with Parameter Problem in our place"
-            )
-            return
-        try:
-            self._claim = Claim(f"{role}guard")
-            for table in tables_of_the_dead(self._claim):
-                nft("delete", "table", "ip6", table)
-            text = _TABLE.format(mark=self.table, quoted=_QUOTES_MOBILITY_HEADER)
-            nft("-f", "-", text=text)
-        except (OSError, subprocess.SubprocessError) as error:
-            said = error.stderr.strip().splitlines()[:1] if isinstance(error, subprocess.CalledProcessError) else [str(error)]
-            self._notes.append(
-                f"no nftables here ({' '.join(said)}): under a flood the kernel may answer Mobility Headers in our place"
-            )
-            self._release()
-
-    @property
-    def table(self) -> str:
-        """The name of the table, or nothing."""
-        return "" if self._claim is None else self._claim.mark
-
-    def _release(self) -> None:
-        if self._claim is not None:
-            self._claim.close()
-            self._claim = None
-
-    def notes(self) -> list[str]:
-        """Sentences for the operator."""
-        return list(self._notes)
-
-    def close(self) -> None:
-        """Remove the table."""
-        if self._claim is not None:
-            with contextlib.suppress(OSError, subprocess.SubprocessError):  # it may have gone already, with all tables
-                nft("delete", "table", "ip6", self.table)
-            self._release()
+        """Never raises."""
+        without = "under a flood the kernel may answer Mobility Headers with Parameter Problem in our place"
+        super().__init__(f"{role}guard", "output", "filter", _RULE, without)

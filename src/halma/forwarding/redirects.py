@@ -11,59 +11,17 @@ one removes what a crash left.
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import subprocess
 from collections.abc import Iterable
 
-from halma.forwarding.claim import Claim
-from halma.forwarding.nft import nft, tables_of_the_dead
-
-_TABLE = """
-table ip6 {mark} {{
-    chain output {{
-        type filter hook output priority filter; policy accept;
-        oifname {{ {interfaces} }} icmpv6 type nd-redirect drop
-    }}
-}}
-"""
+from halma.forwarding.nft import OwnTable
 
 
-class NoRedirects:
-    """The table, while it is open. `notes` says so when there can be none."""
+class NoRedirects(OwnTable):
+    """The table."""
 
     def __init__(self, role: str, interfaces: Iterable[str]) -> None:
-        """Never raises: a daemon without nft works, and says what it lacks."""
-        self._claim: Claim | None = None
-        self._notes: list[str] = []
-        if shutil.which("nft") is None:
-            self._notes.append("nft is not installed: the kernel may send Redirects for packets out of reverse tunnels")
-            return
-        try:
-            self._claim = Claim(f"{role}redirects")
-            for table in tables_of_the_dead(self._claim):
-                nft("delete", "table", "ip6", table)
-            quoted = ", ".join(f'"{name}"' for name in interfaces)
-            nft("-f", "-", text=_TABLE.format(mark=self._claim.mark, interfaces=quoted))
-        except (OSError, subprocess.SubprocessError) as error:
-            said = error.stderr.strip().splitlines()[:1] if isinstance(error, subprocess.CalledProcessError) else [str(error)]
-            self._notes.append(
-                f"no nftables here ({' '.join(said)}): the kernel may send Redirects for packets out of reverse tunnels"
-            )
-            self._release()
-
-    def notes(self) -> list[str]:
-        """Sentences for the operator."""
-        return list(self._notes)
-
-    def close(self) -> None:
-        """Remove the table."""
-        if self._claim is not None:
-            with contextlib.suppress(OSError, subprocess.SubprocessError):  # it may have gone already, with all tables
-                nft("delete", "table", "ip6", self._claim.mark)
-            self._release()
-
-    def _release(self) -> None:
-        if self._claim is not None:
-            self._claim.close()
-            self._claim = None
+        """Never raises."""
+        quoted = ", ".join(f'"{name}"' for name in interfaces)
+        rule = f"oifname {{ {quoted} }} icmpv6 type nd-redirect drop"
+        without = "the kernel may send Redirects for packets out of reverse tunnels"
+        super().__init__(f"{role}redirects", "output", "filter", rule, without)

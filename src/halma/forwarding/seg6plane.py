@@ -89,9 +89,13 @@ class Seg6Plane:
             raise OSError(
                 errno.EOPNOTSUPP, "segment routing needs nft to see who sent a tunnel packet, and it is not installed"
             )
+        if settings.side is Side.NODE:
+            raise OSError(errno.EOPNOTSUPP, "the plane of segment routing has no mobile node's side")
         self.settings = settings
         self.on_path_mtu: Callable[[Tunnel, int], None] | None = None
         self._notes = forwarding_notes(settings)
+        if settings.home_agent:
+            self._notes.append("segment routing is used: home addresses and mobile networks are refused (Mobile IPv6)")
         self._ports: dict[int, PortState] = {}
         self._tables = Tables(
             settings, DictionaryMap(8, settings.maximum_bindings), DictionaryMap(4, settings.maximum_bindings + 1)

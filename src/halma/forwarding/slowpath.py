@@ -228,20 +228,21 @@ class SlowPath:
 
     def inbound(self, inner: bytes, tunnel: Tunnel, traffic_class: int) -> None:
         """What came in a tunnel: to the stack, as from the tunnel device, or dropped and counted."""
-        if tunnel.local not in self._owner.settings.addresses:
+        at_node = self._owner.settings.side is Side.NODE
+        if not at_node and tunnel.local not in self._owner.settings.addresses:
             return
         length = tunnelling.total_length(inner)
         if length is None:
             self._count("dropped_malformed")
             return
-        address = inner[8:24] if self._at_anchor else inner[24:40]
-        record = self._tables.record_to(address)
-        if record is None:
+        records = self._tables.records_from(inner[8:24] if self._at_anchor else inner[24:40])
+        if at_node and all(record.tunnel.local != tunnel.local for record in records):
+            return  # not the reverse tunnel's
+        if not records:
             self._count("dropped_unknown_inner")
-        elif self._tables.is_nothing(record):
-            self._count("dropped_bound_to_nothing")
-        elif record.tunnel != tunnel:
-            self._count("dropped_wrong_outer_source")
+        elif all(record.tunnel != tunnel for record in records):
+            nothing = self._tables.is_nothing(records[0])
+            self._count("dropped_bound_to_nothing" if nothing else "dropped_wrong_outer_source")
         else:
             packet = tunnelling.congestion(inner[:length], traffic_class)
             if packet is None:
@@ -271,8 +272,8 @@ class SlowPath:
         if len(inner) < tunnelling.HEADER or inner[0] >> 4 != 6:
             return
         address = inner[24:40] if self._at_anchor else inner[8:24]
-        record = self._tables.record_to(address)
-        if record is None or self._tables.is_nothing(record) or record.tunnel.remote != remote:
+        record = next((held for held in self._tables.records_from(address) if held.tunnel.remote == remote), None)
+        if record is None:
             return
         if icmp_type == tunnelling.PACKET_TOO_BIG:
             self._learn(record.tunnel, information, inner)

@@ -186,12 +186,21 @@ class Tables:
 
     def record_to(self, address: bytes) -> TunnelRecord | None:
         """What an address is bound to: as a home address, as one of a mobile network, or by its home network prefix."""
-        target = self._bound.get(address + b"\0")
-        if target is None:
-            for length in sorted(self._lengths, reverse=True):
-                prefix = (int.from_bytes(address, "big") >> (128 - length) << (128 - length)).to_bytes(16, "big")
-                target = target or self._bound.get(_LENGTH.pack(length) + prefix)
-        return self.record_of(address[:8] + _ZEROS) if target is None else target.record
+        return next(iter(self.records_from(address)), None)
+
+    def records_from(self, address: bytes) -> list[TunnelRecord]:
+        """Everything that an address is bound to, in the order of `record_to`: a packet from it may come out of any of these
+        tunnels, for a node that comes home is registered by itself and by its gateway for a while."""
+        value = int.from_bytes(address, "big")
+        networks = [
+            _LENGTH.pack(length) + (value >> (128 - length) << (128 - length)).to_bytes(16, "big")
+            for length in sorted(self._lengths, reverse=True)
+        ]
+        network = next((name for name in networks if name in self._bound), b"")
+        targets = [self._bound.get(name) for name in (address + b"\0", network)]
+        records = [target.record for target in targets if target is not None]
+        proxy = self.record_of(address[:8] + _ZEROS)
+        return records if proxy is None else [*records, proxy]
 
     def is_nothing(self, record: TunnelRecord) -> bool:
         """Whether packets bound to this record are dropped."""

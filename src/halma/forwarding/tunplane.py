@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The plane of last resort: this process carries every packet through a TUN device. Slow, and needs nothing but TUN.
 
-At an anchor the routes of the aggregates lead to the device. At a gateway routing rules send what a mobile node sends there,
-by its prefix and access interface together; all else from an access interface is dropped by a rule. What comes in tunnels is
-read from a raw socket and given to the stack as from the device.
+At an anchor the routes of the aggregates lead to the device, and one for each home address and mobile network: what is also on
+a home link is not looked for there. At a gateway routing rules send what a mobile node sends there, by its prefix and access
+interface together; all else from an access interface is dropped by a rule. At a mobile node the rules of
+`netio.node_interface` do it. What comes in tunnels is read from a raw socket and given to the stack as from the device.
 
 Always holds: a packet from an access interface is forwarded only into a tunnel, for the last rule for the interface drops it.
 """
@@ -14,10 +15,11 @@ import contextlib
 import errno
 from collections.abc import Callable, Iterable, Sequence
 
-from halma.engine.api import Bind, Tunnel
+from halma.engine.api import Bind, BindingKind, Tunnel
 from halma.forwarding.access_rules import AccessRules
 from halma.forwarding.checks import forwarding_notes, inner_mtu
 from halma.forwarding.claim import Claim
+from halma.forwarding.heard_ahead import HeardAhead
 from halma.forwarding.hooks import clean_interface, clean_interfaces
 from halma.forwarding.plane import COUNTERS, Change, PlaneSettings, PortKind, PortState, Side
 from halma.forwarding.rtnetlink import Route, RouteNetlink
@@ -37,9 +39,10 @@ class TunPlane:
         self.settings = settings
         self.on_path_mtu: Callable[[Tunnel, int], None] | None = None
         self._ports: dict[int, PortState] = {}
-        self._tables = Tables(
-            settings, DictionaryMap(8, settings.maximum_bindings), DictionaryMap(4, settings.maximum_bindings + 1)
-        )
+        size = settings.maximum_bindings
+        has_homes = settings.home_agent or settings.side is Side.NODE
+        homes = (DictionaryMap(16, size), DictionaryMap(20, size)) if has_homes else None
+        self._tables = Tables(settings, DictionaryMap(8, size), DictionaryMap(4, size + 1), homes)
         self._rules: AccessRules | None = None
         self._notes = forwarding_notes(settings)
         self._closed = False
@@ -53,9 +56,13 @@ class TunPlane:
             if settings.side is Side.ANCHOR:
                 for prefix, length in settings.prefixes:
                     self._netlink.replace_route(Route(prefix, length, self._device.index))
-            else:
+            elif settings.side is Side.GATEWAY:
                 self._rules = AccessRules(self._netlink, self._claim, self._device.index)
                 undo.callback(self._rules.close)
+            if has_homes:
+                ahead = HeardAhead(settings)
+                undo.callback(ahead.close)
+                self._notes += ahead.notes()
             slow_path = SlowPath(self, self._tables, self._device.fd, hop_limit_is_done=True)
             undo.callback(slow_path.close)
             self._slow_path = slow_path
@@ -95,15 +102,16 @@ class TunPlane:
         return list(self._ports.values())
 
     def apply(self, changes: Sequence[Change]) -> list[int]:
-        """A dictionary's work; at a gateway a route and a rule for each new prefix."""
+        """A dictionary's work; at a gateway a route and a rule for each new prefix, at an anchor a route for each home address
+        and mobile network."""
         answers = self._tables.apply(changes)
-        if self._rules is None:
-            return answers
         for index, change in enumerate(changes):
             if answers[index]:
                 continue
             try:
-                if isinstance(change, Bind):
+                if self._rules is None:
+                    self._route_home(change)
+                elif isinstance(change, Bind):
                     self._netlink.replace_route(Route(change.prefix, 64, change.access))
                     self._rules.bind(change)
                 else:
@@ -112,6 +120,17 @@ class TunPlane:
             except OSError as error:
                 answers[index] = error.errno or errno.EIO
         return answers
+
+    def _route_home(self, change: Change) -> None:
+        """The aggregates have routes of their own, and a mobile node's rules lead here as they are."""
+        place = (change.prefix, change.prefix_length)
+        if self.settings.side is not Side.ANCHOR or change.kind is BindingKind.PROXY or place in self.settings.prefixes:
+            return
+        route = Route(*place, self._device.index)
+        if isinstance(change, Bind):
+            self._netlink.replace_route(route)
+        else:
+            self._netlink.delete_route(route)
 
     def bindings(self) -> Iterable[tuple[bytes, int, Tunnel | None]]:
         """From the table, for there is none in the kernel."""

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every plane that knows home addresses does with them at an anchor: the node's own registration comes first (ANC-2), and
+what comes out of a tunnel was registered there (ANC-3)."""
+
+from __future__ import annotations
+
+import pytest
+
+from halma.engine.api import Bind, BindingKind, Unbind
+from halma.forwarding import open_plane
+from halma.forwarding.plane import Plane, Side
+from tests.forwarding.plane_network import AGGREGATE, ANCHOR, CORRESPONDENT, FAR, FIRST, GATEWAY, Network, inside
+from tests.forwarding.plane_openers import Planes, settings_of
+from tests.forwarding.plane_packets import Ip, address, icmp_error, tunnelled, udp
+from tests.forwarding.plane_traffic import (
+    PARAMETERS_PROBLEM,
+    TO_FAR,
+    TO_GATEWAY,
+    bind,
+    counted,
+    from_correspondent,
+    from_far,
+    marked,
+    prefix,
+)
+from tests.forwarding.test_cleaning import state, without_ages
+
+pytestmark = pytest.mark.root
+
+NEIGHBOUR = "2001:db8:100:1::99"
+"""In the home network prefix of the first node."""
+ABROAD = "2001:db8:200::1"
+"""A home address that no aggregate covers."""
+HOME, NETWORK = BindingKind.HOME_ADDRESS, BindingKind.MOBILE_NETWORK
+
+
+@pytest.fixture
+def homes(planes: Planes) -> Planes:
+    """The planes that know home addresses."""
+    if planes.kind == "seg6":
+        pytest.skip("the plane of segment routing refuses home addresses")
+    return planes
+
+
+def away(planes: Planes) -> Plane:
+    """The first node is bound by its gateway, and at its care-of address by itself."""
+    plane = planes.anchor(home_agent=True)
+    bind(plane, FIRST, TO_GATEWAY)
+    assert plane.apply([Bind(2, address(FIRST), 128, TO_FAR, kind=HOME)]) == [0]
+    return plane
+
+
+def comes_to(network: Network, host: str, port: int) -> str:
+    """Where a packet to a host comes in a tunnel: `far` or the `gateway`."""
+    from_correspondent(network, udp(CORRESPONDENT, host, port=port))
+    for _ in range(50):
+        for name in ("far", "gateway"):
+            if network.wire(f"{name}.core0").receive(marked(port), within=0.01) is not None:
+                return name
+    return "nowhere"
+
+
+def comes_out(network: Network, source: str, outer: str, port: int) -> bool:
+    """Whether the anchor forwards a packet that came in a tunnel. One that certainly is comes after it."""
+    out = network.wire("correspondent.eth0")
+    out.drain()
+    for inner, end in ((udp(source, CORRESPONDENT, port=port), outer), (udp(FIRST, CORRESPONDENT, port=port + 1), FAR)):
+        packet = tunnelled(inner, end, ANCHOR)
+        if end == FAR:
+            from_far(network, packet)
+        else:
+            network.wire("gateway.core0").send(packet, network.wire("anchor.core1"))
+    got = out.receive(lambda packet: marked(port)(packet) or marked(port + 1)(packet))
+    assert got is not None
+    return marked(port)(got)
+
+
+@pytest.mark.requirement("ANC-2")
+@pytest.mark.rfc("6275#10.4.2-3")
+def test_the_home_address_goes_first_and_the_rest_of_the_prefix_to_the_gateway(network: Network, homes: Planes) -> None:
+    plane = away(homes)
+    assert comes_to(network, FIRST, 101) == "far"
+    assert comes_to(network, NEIGHBOUR, 102) == "gateway"
+    assert plane.apply([Unbind(3, address(FIRST), 128, HOME)]) == [0]
+    assert comes_to(network, FIRST, 103) == "gateway"
+    assert plane.apply([Unbind(4, prefix(FIRST), 64)]) == [0]
+    assert comes_to(network, FIRST, 104) == "nowhere"
+
+
+@pytest.mark.requirement("ANC-2", "ANC-9")
+@pytest.mark.rfc("3963#6.5-1")
+@pytest.mark.parametrize("length", [64, 48])
+def test_the_mobile_network_comes_between_them(network: Network, homes: Planes, length: int) -> None:
+    plane = homes.anchor(home_agent=True)
+    bind(plane, FIRST, TO_GATEWAY)
+    place = prefix(FIRST) if length == 64 else address(AGGREGATE)
+    assert plane.apply([Bind(2, place, length, TO_FAR, kind=NETWORK)]) == [0]
+    assert comes_to(network, NEIGHBOUR, 111) == "far"
+    assert plane.apply([Bind(3, address(NEIGHBOUR), 128, TO_GATEWAY, kind=HOME)]) == [0]
+    assert comes_to(network, NEIGHBOUR, 112) == "gateway"
+    assert comes_to(network, FIRST, 113) == "far"
+    assert set(plane.bindings()) == {
+        (prefix(FIRST), 64, TO_GATEWAY),
+        (place, length, TO_FAR),
+        (address(NEIGHBOUR), 128, TO_GATEWAY),
+    }
+    assert plane.apply([Unbind(4, place, length, NETWORK), Unbind(5, address(NEIGHBOUR), 128, HOME)]) == [0, 0]
+    assert comes_to(network, NEIGHBOUR, 114) == "gateway"
+
+
+@pytest.mark.requirement("ANC-3")
+@pytest.mark.rfc("6275#10.4.5-3")
+def test_what_comes_out_of_a_tunnel_was_registered_there(network: Network, homes: Planes) -> None:
+    plane = away(homes)
+    assert comes_out(network, FIRST, FAR, 121)
+    assert comes_out(network, FIRST, GATEWAY, 123), "both registrations hold while the node comes home"
+    assert comes_out(network, NEIGHBOUR, GATEWAY, 125)
+    assert counted(plane, "dropped_wrong_outer_source", 0)
+    assert not comes_out(network, NEIGHBOUR, FAR, 127)
+    assert not comes_out(network, ABROAD, FAR, 129)
+    assert plane.apply([Unbind(3, prefix(FIRST), 64)]) == [0]
+    assert not comes_out(network, FIRST, GATEWAY, 131)
+    assert counted(plane, "dropped_wrong_outer_source", 2)
+    assert counted(plane, "dropped_unknown_inner", 1)
+
+
+@pytest.mark.requirement("ANC-9")
+def test_the_whole_mobile_network_may_send(network: Network, homes: Planes) -> None:
+    plane = away(homes)
+    assert not comes_out(network, NEIGHBOUR, FAR, 133)
+    assert plane.apply([Bind(3, prefix(FIRST), 64, TO_FAR, kind=NETWORK)]) == [0]
+    assert comes_out(network, NEIGHBOUR, FAR, 135)
+
+
+@pytest.mark.requirement("ANC-2")
+def test_a_home_address_that_no_aggregate_covers_is_reached_and_leaves_nothing(network: Network, homes: Planes) -> None:
+    before = without_ages(state(network, "anchor"))
+    plane = away(homes)
+    assert plane.apply([Bind(3, address(ABROAD), 128, TO_FAR, kind=HOME)]) == [0]
+    assert comes_to(network, ABROAD, 141) == "far"
+    assert comes_out(network, ABROAD, FAR, 143)
+    assert plane.apply([Unbind(4, address(ABROAD), 128, HOME)]) == [0]
+    assert comes_to(network, ABROAD, 145) == "nowhere"
+    homes.close()
+    assert without_ages(state(network, "anchor")) == before
+
+
+def test_signalling_behind_a_home_address_option_is_kept_from_the_stack(network: Network, homes: Planes) -> None:
+    """The kernel does not know the option, and would tell its sender so."""
+    option = bytes([201, 16]) + address(FIRST)  # Home Address, 18 octets behind 2 and a PadN of 4
+
+    def is_told(next_header: int) -> bool:
+        extension = bytes([next_header, 2, 1, 2, 0, 0]) + option
+        from_far(network, Ip(address(FAR), address(ANCHOR), 60, extension + bytes([59, 0, 5, 0, 0, 0, 0, 0])))
+        within = 0.5 if next_header == 135 else 5.0
+        got = network.wire("far.core0").receive(
+            lambda p: (error := icmp_error(p)) is not None and error.kind == PARAMETERS_PROBLEM, within
+        )
+        return got is not None
+
+    homes.anchor(home_agent=True)
+    assert not is_told(135)
+    if not is_told(17):
+        pytest.skip("this kernel knows the option (MIP6)")
+    homes.close()
+    homes.anchor()
+    assert is_told(135)
+
+
+def test_segment_routing_is_not_taken_for_a_home_agent(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object) -> None:
+        raise OSError(1, "not here")
+
+    monkeypatch.setattr("halma.forwarding.BpfPlane", none)
+    with inside(network.names["anchor"]):
+        plane = open_plane("auto", settings_of(Side.ANCHOR, home_agent=True))
+        assert plane.name == "tun"
+        assert any("no home addresses" in note for note in plane.notes())
+        plane.close()
