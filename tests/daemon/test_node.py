@@ -16,8 +16,8 @@ pytestmark = [pytest.mark.root, pytest.mark.needs("ip", "ping", "sysctl", "tcpdu
 
 
 @pytest.fixture
-def world(namespace: Callable[[str], str], tmp_path: Path) -> Iterator[World]:
-    made = World(namespace, tmp_path)
+def world(namespace: Callable[[str], str], tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
+    made = World(namespace, tmp_path, getattr(request, "param", "auto"))
     try:
         yield made
     finally:
@@ -29,6 +29,7 @@ def world(namespace: Callable[[str], str], tmp_path: Path) -> Iterator[World]:
     "6275#11.5.5-11", "6275#11.5.5-14", "6275#11.5.5-16", "6275#11.5.5-17",
 )  # fmt: skip
 @pytest.mark.requirement("MN-1", "MN-2", "MN-3")
+@pytest.mark.parametrize("world", ["auto", "tun"], indirect=True)
 def test_a_journey(world: World) -> None:
     world.start_daemons()
     watched = {number: world.directory / f"bare{number}" for number in world.routers}

@@ -180,12 +180,14 @@ class SlowPath:
             self._count(name)
 
     def _send(self, inner: bytes, record: TunnelRecord) -> None:
-        tunnel = record.tunnel
+        tunnel, options = record.tunnel, []
+        if self._owner.settings.side is Side.NODE:  # its routing rules look at the source of what is still to be routed
+            options = [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, tunnel.local + bytes(4))]
         whole = tunnelling.encapsulate(inner, tunnel.local, tunnel.remote)
         self._identification = (self._identification + 1) & 0xFFFFFFFF
         for packet in tunnelling.fragments(whole, max(MINIMUM_MTU, record.mtu), self._identification):
             try:
-                self._raw.sendto(packet, record.destination)
+                self._raw.sendmsg([packet], options, 0, record.destination)
             except OSError as error:
                 self._count("error")
                 if error.errno == errno.EMSGSIZE:
