@@ -80,7 +80,8 @@ class World:
         key.touch(0o600)
         key.write_text(bytes(range(20)).hex())
         for name, text in (("anchor", ANCHOR), ("node", NODE)):
-            (directory / f"{name}.toml").write_text(text.format(directory=directory, plane=plane))
+            kind = "tun" if (name, plane) == ("node", "seg6") else plane  # that one has no mobile node's side
+            (directory / f"{name}.toml").write_text(text.format(directory=directory, plane=kind))
 
     def _cables(self) -> None:
         for number, router in self.routers.items():

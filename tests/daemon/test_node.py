@@ -29,7 +29,7 @@ def world(namespace: Callable[[str], str], tmp_path: Path, request: pytest.Fixtu
     "6275#11.5.5-11", "6275#11.5.5-14", "6275#11.5.5-16", "6275#11.5.5-17",
 )  # fmt: skip
 @pytest.mark.requirement("MN-1", "MN-2", "MN-3")
-@pytest.mark.parametrize("world", ["auto", "tun"], indirect=True)
+@pytest.mark.parametrize("world", ["auto", "seg6", "tun"], indirect=True)
 def test_a_journey(world: World) -> None:
     world.start_daemons()
     watched = {number: world.directory / f"bare{number}" for number in world.routers}

@@ -6,8 +6,6 @@ Always holds: a plane that is not what was asked for by name is never given; `au
 
 from __future__ import annotations
 
-import errno
-
 from halma.forwarding.bpfplane import BpfPlane
 from halma.forwarding.memory import MemoryPlane
 from halma.forwarding.plane import Plane, PlaneSettings
@@ -20,9 +18,8 @@ KINDS = ("auto", "xdp", "tcx", "clsact", "seg6", "tun", "memory")
 
 
 def open_plane(kind: str, settings: PlaneSettings) -> Plane:
-    """Open a plane. `auto` tries BPF (each port gets what suits it), then seg6 unless home addresses are wanted, then a TUN
-    device read by this process, and says in `notes` why. Raises ValueError for an unknown kind and OSError when the kernel
-    cannot run it."""
+    """Open a plane. `auto` tries BPF (each port gets what suits it), then seg6, then a TUN device read by this process, and
+    says in `notes` why. Raises ValueError for an unknown kind and OSError when the kernel cannot run it."""
     if kind == "memory":
         return MemoryPlane(settings)
     if kind == "seg6":
@@ -40,8 +37,6 @@ def open_plane(kind: str, settings: PlaneSettings) -> Plane:
         reasons.append(f"no BPF plane: {error}")
     fallback: Seg6Plane | TunPlane
     try:
-        if settings.home_agent:
-            raise OSError(errno.EOPNOTSUPP, "it has no home addresses")
         fallback = Seg6Plane(settings)
     except OSError as error:
         reasons.append(f"no seg6 plane: {error}")

@@ -7,6 +7,10 @@ Too Big) and is encapsulated at the other by a route of its binding. Segment rou
 packet, so nftables does: only packets whose outer addresses and inner prefix belong together are turned to the segment that
 decapsulates.
 
+At a home agent the other end of the pair looks for home addresses first, then for mobile networks, then for home network
+prefixes, each kind in a table of its own (RFC 6612 section 4.2). Each of the first two has a route into the pair, for it may be
+beside the aggregates or on a home link.
+
 What it lacks, and `notes` says: congestion marks (RFC 6040), fragmentation of the outer packet, destination options in it,
 ICMPv6 errors about it, and counters. The outer hop limit is the inner one's, and lengths are not compared.
 
@@ -29,17 +33,20 @@ from halma.engine.api import Bind, BindingKind, Tunnel, Unbind
 from halma.forwarding.access_rules import DROP, AccessRules, clean_rules
 from halma.forwarding.checks import forwarding_notes, inner_mtu
 from halma.forwarding.claim import Claim, claim_the_dead
+from halma.forwarding.heard_ahead import HeardAhead
 from halma.forwarding.hooks import clean_interface, clean_interfaces
 from halma.forwarding.nft import nft, tables_of_the_dead
 from halma.forwarding.plane import COUNTERS, Change, PlaneSettings, PortKind, PortState, Side
 from halma.forwarding.rtnetlink import BLACKHOLE, UNREACHABLE, Route, RouteNetlink, Rule
-from halma.forwarding.tables import DictionaryMap, Tables
+from halma.forwarding.tables import DictionaryMap, Tables, name_of
 
 _SEG6, _SEG6_LOCAL = 5, 7
 _ENCAPSULATE_REDUCED = 3
 _END_DT6 = 7
 _MAIN_TABLE = 254
 _INNER_TABLE, _TUNNEL_TABLE = 52160, 53000
+_HOME_TABLES = {BindingKind.HOME_ADDRESS: 52176, BindingKind.MOBILE_NETWORK: 52192}
+_HOME_RULES = {BindingKind.HOME_ADDRESS: 5152, BindingKind.MOBILE_NETWORK: 5168}
 _INNER_RULE, _TUNNEL_RULE, _INNER_REST = 5248, 5264, 5280  # + the claimed number
 _SEGMENTS = int(ipaddress.IPv6Address("fd13:5213::"))
 _SOURCE_BITS, _DESTINATION_BITS = 384, 512  # where in a tunnel packet the inner address begins
@@ -50,8 +57,15 @@ table ip6 {mark} {{
     set bound {{
         typeof ip6 daddr . ip6 saddr . @nh,{bits},64
     }}
+    set homes {{
+        typeof ip6 daddr . ip6 saddr . @nh,{bits},128
+    }}
+    chain networks {{
+    }}
     chain tunnels {{
         type filter hook prerouting priority raw; policy accept;
+        ip6 nexthdr 41 ip6 daddr . ip6 saddr . @nh,{bits},128 @homes ip6 daddr set {segment} accept
+        ip6 nexthdr 41 jump networks
         ip6 nexthdr 41 ip6 daddr . ip6 saddr . @nh,{bits},64 @bound ip6 daddr set {segment} accept
         ip6 nexthdr 41 ip6 daddr {{ {locals} }} drop
     }}
@@ -94,12 +108,10 @@ class Seg6Plane:
         self.settings = settings
         self.on_path_mtu: Callable[[Tunnel, int], None] | None = None
         self._notes = forwarding_notes(settings)
-        if settings.home_agent:
-            self._notes.append("segment routing is used: home addresses and mobile networks are refused (Mobile IPv6)")
         self._ports: dict[int, PortState] = {}
-        self._tables = Tables(
-            settings, DictionaryMap(8, settings.maximum_bindings), DictionaryMap(4, settings.maximum_bindings + 1)
-        )
+        size = settings.maximum_bindings
+        homes = (DictionaryMap(16, size), DictionaryMap(20, size)) if settings.home_agent else None
+        self._tables = Tables(settings, DictionaryMap(8, size), DictionaryMap(4, size + 1), homes)
         self._held: dict[bytes, Bind] = {}
         self._narrow: dict[Tunnel, int] = {}
         self._narrowed: set[bytes] = set()
@@ -117,6 +129,10 @@ class Seg6Plane:
             self._make_device(undo)
             self._make_routes(undo)
             self._make_filter(undo)
+            if settings.home_agent:
+                ahead = HeardAhead(settings)
+                undo.callback(ahead.close)
+                self._notes += ahead.notes()
             self._undo = undo.pop_all()
 
     # ---- making ----
@@ -129,7 +145,7 @@ class Seg6Plane:
                 self._netlink.delete_link(link.index)
             if dead is not None:
                 dead.close()
-        for first in (_INNER_RULE,) if self._at_anchor else (_TUNNEL_RULE, _INNER_REST):
+        for first in (*_HOME_RULES.values(), _INNER_RULE) if self._at_anchor else (_TUNNEL_RULE, _INNER_REST):
             clean_rules(self._netlink, self._claim, first)
         for table in tables_of_the_dead(self._claim):
             nft("delete", "table", "ip6", table)
@@ -172,6 +188,10 @@ class Seg6Plane:
                     destination=prefix,
                     destination_length=length,
                 )
+                self._netlink.add_rule(rule)
+                undo.callback(self._netlink.delete_rule, rule)
+            for kind, priority in _HOME_RULES.items() if self.settings.home_agent else ():
+                rule = Rule(priority + number, _HOME_TABLES[kind] + number, interface_name=self._inner_name)
                 self._netlink.add_rule(rule)
                 undo.callback(self._netlink.delete_rule, rule)
             unreachable = Route(_EVERYTHING, 0, 0, self._inner_table, kind=UNREACHABLE)
@@ -265,7 +285,9 @@ class Seg6Plane:
             if answers[index]:
                 continue
             try:
-                if isinstance(change, Bind):
+                if change.kind in _HOME_TABLES:
+                    self._bind_home(change, commands)
+                elif isinstance(change, Bind):
                     self._bind(change, commands)
                 else:
                     self._unbind(change.prefix, commands)
@@ -274,6 +296,51 @@ class Seg6Plane:
         if commands:
             nft("-f", "-", text="\n".join(commands) + "\n")
         return answers
+
+    def _bind_home(self, change: Change, commands: list[str]) -> None:
+        """A home address, or a mobile network: bound anew, or not any more."""
+        name = name_of(change)
+        old = self._held.pop(name, None)
+        if isinstance(change, Bind):
+            self._held[name] = change
+            self._netlink.replace_route(self._home_route(change))
+            self._lead_home(change)
+        elif old is not None:
+            self._netlink.delete_route(self._home_route(old))
+            if (old.prefix, old.prefix_length) not in self.settings.prefixes:
+                self._netlink.delete_route(Route(old.prefix, old.prefix_length, self._device))
+        if change.kind is BindingKind.MOBILE_NETWORK:
+            commands += self._networks()
+            return
+        for verb, bind in (("delete", old), ("add", change)):
+            if isinstance(bind, Bind) and bind.tunnel is not None:
+                key = f"{_text(bind.tunnel.local)} . {_text(bind.tunnel.remote)} . 0x{bind.prefix.hex()}"
+                commands.append(f"{verb} element ip6 {self._claim.mark} homes {{ {key} }}")
+
+    def _home_route(self, bind: Bind) -> Route:
+        return self._route(bind.prefix, bind.tunnel, _HOME_TABLES[bind.kind] + self._claim.number, bind.prefix_length)
+
+    def _lead_home(self, bind: Bind) -> None:
+        """The way of a home address or mobile network into the pair, as narrow as its tunnel is."""
+        if (bind.prefix, bind.prefix_length) not in self.settings.prefixes:
+            mtu = self._narrow.get(bind.tunnel, 0) if bind.tunnel is not None else 0
+            way = Route(bind.prefix, bind.prefix_length, self._device, mtu=inner_mtu(mtu) if mtu else 0)
+            self._netlink.replace_route(way)
+
+    def _networks(self) -> list[str]:
+        """The chain of mobile networks, the longest prefixes first: there are few, so it is made anew each time."""
+        chain = f"ip6 {self._claim.mark} networks"
+        commands = [f"flush chain {chain}"]
+        held = [bind for bind in self._held.values() if bind.kind is BindingKind.MOBILE_NETWORK]
+        for bind in sorted(held, key=lambda bind: -bind.prefix_length):
+            inner = (
+                f"@nh,{self._bits},{bind.prefix_length} {int.from_bytes(bind.prefix, 'big') >> (128 - bind.prefix_length):#x}"
+            )
+            if bind.tunnel is not None:
+                ends = f"ip6 daddr {_text(bind.tunnel.local)} ip6 saddr {_text(bind.tunnel.remote)}"
+                commands.append(f"add rule {chain} {ends} {inner} ip6 daddr set {_text(self._segment)} accept")
+            commands.append(f"add rule {chain} {inner} return")  # what it is in a shorter one does not count
+        return commands
 
     def _element(self, verb: str, prefix: bytes, tunnel: Tunnel) -> str:
         key = f"{_text(tunnel.local)} . {_text(tunnel.remote)} . 0x{prefix[:8].hex()}"
@@ -355,7 +422,7 @@ class Seg6Plane:
 
     def bindings(self) -> Iterable[tuple[bytes, int, Tunnel | None]]:
         """What was carried out."""
-        return [(prefix, 64, held.tunnel) for prefix, held in self._held.items()]
+        return [(held.prefix, held.prefix_length, held.tunnel) for held in self._held.values()]
 
     def tunnels(self) -> dict[Tunnel, int]:
         """The tunnels in use and how many bindings share each."""
@@ -369,9 +436,11 @@ class Seg6Plane:
         else:
             self._narrow.pop(tunnel, None)
         if self._at_anchor:
-            for prefix, held in self._held.items():
-                if held.tunnel == tunnel:
-                    self._set_mtu(prefix, tunnel)
+            for held in self._held.values():
+                if held.tunnel == tunnel and held.kind is BindingKind.PROXY:
+                    self._set_mtu(held.prefix, tunnel)
+                elif held.tunnel == tunnel:
+                    self._lead_home(held)
 
     def routes_changed(self) -> None:
         """Nothing is remembered of routes."""
@@ -396,7 +465,7 @@ class Seg6Plane:
         if self._closed:
             return
         self._closed = True
-        self.apply([Unbind(0, prefix, 64) for prefix in list(self._held)])
+        self.apply([Unbind(0, held.prefix, held.prefix_length, held.kind) for held in self._held.values()])
         for interface in list(self._ports):
             self.detach(interface)
         self._undo.close()
