@@ -80,6 +80,7 @@ def test_the_node_gets_its_prefix_again_without_the_right_to_ask_for_any(asked: 
 
 
 @pytest.mark.requirement("ANC-4", "ANC-7")
+@pytest.mark.rfc("5213#5.3.2-2", "5213#5.3.2-6")
 def test_nobody_else_gets_it_by_name_or_by_chance() -> None:
     may_ask = Profile(b"*@example.org", pool="main", may_request_prefix=True)
     domain = restarted(one_session(), may_ask)
@@ -92,6 +93,7 @@ def test_nobody_else_gets_it_by_name_or_by_chance() -> None:
 
 
 @pytest.mark.requirement("ANC-7")
+@pytest.mark.rfc("5213#5.3.2-5", "5213#5.3.2-6")
 def test_a_prefix_that_was_not_the_nodes_is_refused_as_ever() -> None:
     domain = restarted(one_session())
     refused(domain.gateway(1).update(HOST, SECOND), NOT_YOURS)

@@ -50,5 +50,8 @@ def test_hosts_keep_the_prefix_of_the_pool_when_their_anchor_is_killed(tmp_path:
             assert world.host_address() == address
             assert world.counters("anchor")["refused_not_authorized_for_home_network_prefix"] == 1, "the thief alone"
             assert world.counters("anchor")["prefixes_remembered"] == 1, "the first node has not come yet"
+        assert world.status(LISTED, update(b"last@honest.example")) == 0
         world.daemons["anchor"].handle.terminate()
         assert world.daemons["anchor"].handle.wait(10) == 0
+        journal = (tmp_path / "anchor-state" / "anchor-assignments").read_bytes()
+        assert b"last@honest.example".hex().encode() in journal, "a clean stop has not written down what was new"
