@@ -12,6 +12,7 @@ from halma.engine.policy import Profile
 from halma.wire.numbers import Status
 from halma.wire.options import HomeNetworkPrefix
 from tests.engine.conversation import (
+    ASK,
     BETWEEN_INTERFACES,
     HOST,
     INTERFACE,
@@ -137,6 +138,10 @@ def test_several_prefixes_of_one_session_come_back_together() -> None:
     assert prefixes(accepted(domain.gateway(1).update(HOST))) == (FIRST, SECOND)
     again = restarted(journal(domain), two)
     assert prefixes(accepted(again.gateway(1).update(HOST, handoff=BETWEEN_INTERFACES))) == (FIRST, SECOND)
+    again = restarted({FIRST.prefix: HOST, SECOND.prefix: HOST}, two)
+    assert prefixes(accepted(again.gateway(1).update(HOST, SECOND, ASK))) == (SECOND, FIRST), "one by name, and another"
+    again = restarted({FIRST.prefix: HOST}, two)
+    assert prefixes(accepted(again.gateway(1).update(HOST, FIRST, ASK))) == (FIRST, SECOND)
 
 
 @pytest.mark.requirement("ANC-4")

@@ -67,7 +67,7 @@ def test_nothing_leaves_bare_while_a_gateway_is_dead_and_comes_back(network: Net
         from_first(network, udp(FIRST, CORRESPONDENT, port=91))
         assert bare(network), "TCX alone was believed not to outlive its process"
         plane = planes.gateway()
-        assert any("by TCX alone" in note for note in plane.notes())
+        assert any("TCX alone" in note for note in plane.notes())
         return
     with stream(network):
         for _ in range(3):

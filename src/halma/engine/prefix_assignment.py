@@ -137,7 +137,7 @@ class PrefixAssignment:
             taken += own
         pool = self._pools.get(profile.pool)
         wanted = 0 if own else max(1, profile.prefixes_per_session - len(taken))
-        had = self.memory.of(identifier)
+        had = [prefix for prefix in self.memory.of(identifier) if prefix not in taken]
         if pool is not None and 0 < len(had) <= wanted and all(prefix in pool and self._is_free(prefix) for prefix in had):
             taken += had
             wanted -= len(had)

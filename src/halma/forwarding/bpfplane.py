@@ -28,7 +28,7 @@ from halma.forwarding.checks import PREFIX_LENGTH, forwarding_notes, inner_mtu
 from halma.forwarding.claim import Claim
 from halma.forwarding.loader import OBJECT_DIRECTORY, Collection, ObjectFile
 from halma.forwarding.plane import COUNTERS, Change, PlaneSettings, PortKind, PortState, Side
-from halma.forwarding.rtnetlink import PROTOCOL, LinkInformation, Route, RouteNetlink
+from halma.forwarding.rtnetlink import PROTOCOL, Route, RouteNetlink
 from halma.forwarding.slowpath import SlowPath
 from halma.forwarding.tables import Tables, maximum_tunnels
 from halma.forwarding.tundevice import TunDevice
@@ -37,6 +37,7 @@ from halma.text import Prefix
 MECHANISMS = ("auto", "xdp", "tcx", "clsact")
 _CONFIGURATION = struct.Struct("=IIII")
 _POLICY_ROUTING, _HOME_ADDRESSES, _MOBILE_NETWORKS, _HOME_AGENT = 2, 4, 8, 16
+_TCX_ALONE = "access interfaces have TCX alone: if this daemon is killed, the kernel forwards what nodes send as it is"
 _FIRST = bytes(4)
 _DEFAULT_RULES = ((0, 255), (32766, 254))
 
@@ -111,7 +112,7 @@ class BpfPlane:
         program = f"{self.settings.side.value}_{kind.value}"
         made: list[hooks.Hook | Link] = []
         with contextlib.ExitStack() as undo:
-            hook, mechanism = self._hook(link, kind, self._objects.program(program))
+            hook, mechanism = self._hook(interface, kind, self._objects.program(program))
             undo.callback(hook.close)
             made.append(hook)
             drives = self.settings.side is not Side.NODE  # a mobile node's traffic is its own: nothing to gain below the stack
@@ -135,16 +136,15 @@ class BpfPlane:
         self.routes_changed()
         return state
 
-    def _hook(self, link: LinkInformation, kind: PortKind, program: Program) -> tuple[hooks.Hook, str]:
+    def _hook(self, interface: int, kind: PortKind, program: Program) -> tuple[hooks.Hook, str]:
         """The tc program of a port, and what holds it there. Raises OSError."""
         if self._tcx and kind is PortKind.ACCESS:
             if self._mechanism != "tcx":
                 with contextlib.suppress(FileNotFoundError):  # ENOENT: no clsact, or no cls_bpf
-                    return hooks.Hook(self._netlink, self._claim, link.index, program, egress=False, tcx=False), "clsact"
-            self._notes.append(
-                f"{link.name}: by TCX alone: when this daemon is killed, the kernel forwards what nodes send as it is"
-            )
-        hook = hooks.Hook(self._netlink, self._claim, link.index, program, egress=False, tcx=self._tcx)
+                    return hooks.Hook(self._netlink, self._claim, interface, program, egress=False, tcx=False), "clsact"
+            if _TCX_ALONE not in self._notes:
+                self._notes.append(_TCX_ALONE)
+        hook = hooks.Hook(self._netlink, self._claim, interface, program, egress=False, tcx=self._tcx)
         return hook, "tcx" if self._tcx else "clsact"
 
     def settle(self) -> None:
