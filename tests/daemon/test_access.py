@@ -300,6 +300,6 @@ def test_what_is_kept_is_forgotten_with_the_interface_and_with_the_boot(
     again.retain([7])
     assert again.of(8) is None
     (tmp_path / "boot").write_text("another one\n")
-    monkeypatch.setattr("halma.daemon.original_interfaces.BOOT", tmp_path / "boot")
+    monkeypatch.setattr("halma.daemon.state.BOOT", tmp_path / "boot")
     assert OriginalInterfaces(tmp_path, "gateway").of(7) is None
     assert list((tmp_path / "gateway-access").iterdir()) == []

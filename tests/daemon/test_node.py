@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from halma.netio.node_interface import SETTINGS
 from tests.conftest import run_ip
 from tests.daemon.node_world import CORRESPONDENT, HOME, World
 
@@ -84,6 +85,10 @@ def test_a_clean_stop_tells_the_home_agent_and_gives_the_interface_back(world: W
 
 
 def test_a_crash_abroad_is_mended_at_home(world: World) -> None:
+    def settings() -> str:
+        return world.run(world.node, "sysctl", *(f"net.ipv6.conf.eth0.{name}" for name in SETTINGS))
+
+    before = settings()
     world.start_daemons()
     world.plug(1)
     world.wait_for(state="registered")
@@ -95,3 +100,6 @@ def test_a_crash_abroad_is_mended_at_home(world: World) -> None:
     world.wait_for(place="home", state="at home")
     assert world.ping(world.correspondent, HOME)
     assert "home again, or gone" in world.log("anchor")
+    assert settings() != before
+    assert world.stop(world._started[-1]) == 0
+    assert settings() == before, "the second life took what the first had made for how it was"

@@ -18,7 +18,7 @@ from halma.engine.node_api import (
     RouterConfirmed,
 )
 from halma.netio.netlink import LinkControl, LinkMonitor, LinkState
-from halma.netio.node_interface import CONFIGURATION, NodeInterface
+from halma.netio.node_interface import CONFIGURATION, SETTINGS, NodeInterface
 from halma.netio.node_port import NodePort
 from halma.text import read_address
 from halma.wire.icmpv6 import (
@@ -278,3 +278,25 @@ def test_the_interface_is_given_back_as_it_was(link: Link, interface: NodeInterf
     assert run_ip("-n", link.machine, "-6", "rule").count("lookup 52") == 2
     interface.restore()
     assert look() == before
+
+
+def test_the_settings_are_given_back_as_the_first_of_two_lives_found_them(link: Link) -> None:
+    def look() -> list[str]:
+        return [(CONFIGURATION / "eth0" / name).read_text() for name in SETTINGS if (CONFIGURATION / "eth0" / name).exists()]
+
+    kept: list[dict[str, str]] = []
+    with inside(link.machine), contextlib.closing(LinkControl()) as control:
+        before = look()
+        place = link.states["eth0"], control, [(HOME, 128)]
+        first = NodeInterface(*place, keep=kept.append)
+        first.prepare(0)
+        first._requests.close()
+        during = look()
+        assert during != before
+        (CONFIGURATION / "eth0" / "autoconf").write_text("1")  # somebody's wish, in between
+        second = NodeInterface(*place, former=kept[-1], keep=kept.append)
+        second.prepare(0)
+        assert look() == during
+        second.restore()
+        assert look() == before
+        assert kept[-1] == {}

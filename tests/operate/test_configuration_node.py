@@ -118,7 +118,7 @@ def test_every_mistake_is_named(tmp_path: Path, key: Path, before: str, after: s
 
 
 @pytest.mark.rfc("6275#11.7.1-19")
-def test_what_a_node_writes_down_is_there_in_its_next_life(tmp_path: Path) -> None:
+def test_what_a_node_writes_down_is_there_in_its_next_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state = NodeState(tmp_path, "eth0")
     assert len(state.secret) == 16
     assert (state.home_agent, state.expiry) == (b"", 0.0)
@@ -126,6 +126,14 @@ def test_what_a_node_writes_down_is_there_in_its_next_life(tmp_path: Path) -> No
     again = NodeState(tmp_path, "eth0")
     assert (again.secret, again.sequence, again.home_agent, again.expiry) == (state.secret, 77, bytes(15) + b"\1", 12.5)
     assert (tmp_path / "node-eth0.json").stat().st_mode & 0o077 == 0
+    again.keep_settings({"/proc/sys/net/ipv6/conf/eth0/autoconf": "1"})
+    again.remember(78, b"", 0.0)
+    third = NodeState(tmp_path, "eth0")
+    assert (third.sequence, third.settings) == (78, {"/proc/sys/net/ipv6/conf/eth0/autoconf": "1"})
+    (tmp_path / "boot").write_text("another one\n")
+    with monkeypatch.context() as patch:
+        patch.setattr("halma.daemon.state.BOOT", tmp_path / "boot")
+        assert third.settings == {}
     for rubbish in ("rubbish", '{"secret": "zz"}'):
         (tmp_path / "node-eth0.json").write_text(rubbish)
         with pytest.raises(ValueError, match=r"node-eth0\.json"):

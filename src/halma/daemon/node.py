@@ -126,7 +126,7 @@ class NodeService(Service):
         """Take the interface over."""
         self.plane.attach(self._link.index, PortKind.NETWORK)
         networks = [(network.prefix, network.length) for network in self._configuration.node.networks]
-        self._link.take_over([(self._settings.home_address, HOST), *networks])
+        self._link.take_over([(self._settings.home_address, HOST), *networks], self._state)
         self.runner.post(Started())
         self._link.start()
 

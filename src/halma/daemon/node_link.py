@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from halma.daemon.courier import Courier
+from halma.daemon.node_state import NodeState
 from halma.engine.api import Report, Severity
 from halma.engine.node_api import (
     LINK_LOCAL_PREFIX,
@@ -90,10 +91,12 @@ class NodeLink:
 
     # ---- life ----
 
-    def take_over(self, home: Sequence[tuple[bytes, int]]) -> None:
+    def take_over(self, home: Sequence[tuple[bytes, int]], memory: NodeState) -> None:
         """Make the interface the node's; the data plane has its device by now. Raises OSError."""
         control = self._control = LinkControl()
-        interface = self._interface = NodeInterface(self._state, control, home, self._inner)
+        interface = self._interface = NodeInterface(
+            self._state, control, home, self._inner, memory.settings, memory.keep_settings
+        )
         self._monitor = LinkMonitor()
         device = next((s.interface for s in self._monitor.all() if isinstance(s, LinkState) and s.name == self.device), 0)
         interface.prepare(device)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a mobile node remembers over a restart: its last sequence number, which home agent may hold a binding until when, and
-the secret that its made-up addresses and identifiers come from.
+"""What a mobile node remembers over a restart: its last sequence number, which home agent may hold a binding until when, the
+secret that its made-up addresses and identifiers come from, and how the settings of its interface were before it changed them.
 
 RFC 6275 section 11.7.1 (sequence numbers are stored), RFC 7217 section 5 (the secret).
 
@@ -15,6 +15,8 @@ from pathlib import Path
 
 import msgspec
 
+from halma.daemon.state import boot
+
 SECRET = 16
 """Octets."""
 
@@ -24,6 +26,8 @@ class _Stored(msgspec.Struct):
     sequence: int = 0
     home_agent: str = ""
     expiry: float = 0.0
+    boot: str = ""
+    settings: dict[str, str] = {}
 
 
 class NodeState:
@@ -55,9 +59,19 @@ class NodeState:
         """Until when, by the wall clock, `home_agent` may hold a binding."""
         return self._stored.expiry
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """The kernel's settings (a file, and what was in it) that a former life has changed and not given back."""
+        return self._stored.settings if self._stored.boot == boot() else {}
+
+    def keep_settings(self, settings: dict[str, str]) -> None:
+        """Write down how the settings are that are going to be changed, or that they are as they were. Raises OSError."""
+        self._stored = msgspec.structs.replace(self._stored, boot=boot(), settings=settings)
+        self._write()
+
     def remember(self, sequence: int, home_agent: bytes, expiry: float) -> None:
         """Write down. Raises OSError."""
-        self._stored = _Stored(self._stored.secret, sequence, home_agent.hex(), expiry)
+        self._stored = msgspec.structs.replace(self._stored, sequence=sequence, home_agent=home_agent.hex(), expiry=expiry)
         self._write()
 
     def _write(self) -> None:

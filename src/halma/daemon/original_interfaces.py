@@ -16,9 +16,8 @@ from pathlib import Path
 
 import msgspec
 
+from halma.daemon.state import boot
 from halma.netio.access_interface import Original
-
-BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 class _Stored(msgspec.Struct):
@@ -32,7 +31,7 @@ class OriginalInterfaces:
     def __init__(self, directory: Path, role: str) -> None:
         self._directory = directory / f"{role}-access"
         self._directory.mkdir(parents=True, exist_ok=True)
-        self._boot = BOOT.read_text().strip()
+        self._boot = boot()
         self._known: dict[int, Original] = {}
         for file in self._directory.iterdir():
             with contextlib.suppress(msgspec.DecodeError):  # it was not whole when the life ended: nothing was changed yet

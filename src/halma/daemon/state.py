@@ -15,6 +15,12 @@ from pathlib import Path
 import msgspec
 
 Peers = tuple[tuple[bytes, bytes], ...]
+BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+
+def boot() -> str:
+    """Which run of the kernel this is. What it was told is forgotten with it."""
+    return BOOT.read_text().strip()
 
 
 class _Stored(msgspec.Struct):

@@ -8,8 +8,9 @@ on to learn link parameters and neighbours from Router Advertisements, and to an
     priority 5201  from HOME lookup T                              likewise; T: default by the data plane's device, else nowhere
 
 Always holds: what is wanted is remembered, so that it can be made again when the interface was down; `restore` undoes what was
-done; while the tunnel is the way, a packet from the home address is routed nowhere else (a rule with FIND_SADDR, so that also a
-socket that has no source address yet gets there).
+done, in this life or in one that was cut short: how the settings were is handed out before one is changed; while the tunnel is
+the way, a packet from the home address is routed nowhere else (a rule with FIND_SADDR, so that also a socket that has no source
+address yet gets there).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from halma.netio.netlink import ADDRESS_PATIENCE, LinkControl, LinkState
@@ -68,9 +69,18 @@ Prefix = tuple[bytes, int]
 
 class NodeInterface:
     """See the module. `home` are the home address (a /128) and the mobile networks; `inner` is the index of the interface that
-    the mobile networks are on, 0 for none."""
+    the mobile networks are on, 0 for none. `former` are settings (a file, and what was in it) as a life before this one found
+    them, which it had no time to give back; `keep` writes down such settings."""
 
-    def __init__(self, state: LinkState, control: LinkControl, home: Sequence[Prefix], inner: int = 0) -> None:
+    def __init__(
+        self,
+        state: LinkState,
+        control: LinkControl,
+        home: Sequence[Prefix],
+        inner: int = 0,
+        former: Mapping[str, str] | None = None,
+        keep: Callable[[dict[str, str]], None] = lambda _settings: None,
+    ) -> None:
         self.state = state
         self._control = control
         self._requests = NetlinkSocket()
@@ -78,6 +88,8 @@ class NodeInterface:
         self._inner = inner
         self._table = TABLES + state.interface
         self._device = 0
+        self._former = former or {}
+        self._keep = keep
         self._settings: dict[Path, str] = {}
         self._addresses: dict[bytes, bool] = {}
         self._router = (b"", b"")
@@ -90,10 +102,7 @@ class NodeInterface:
         self._device = device
         self._clean()
         self.divert()
-        for name, wanted in SETTINGS.items():
-            self._set(CONFIGURATION / self.state.name / name, wanted)
-        if self._inner:
-            self._set(CONFIGURATION / "all/forwarding", "1")
+        self._make_settings()
         self._forget_kernel_addresses()
         for prefix, length in self._home:
             if length == HOST:
@@ -109,6 +118,8 @@ class NodeInterface:
             with contextlib.suppress(OSError):
                 file.write_text(before)
         with contextlib.suppress(OSError):
+            self._keep({})
+        with contextlib.suppress(OSError):
             self._clean()
         self._requests.close()
 
@@ -122,10 +133,20 @@ class NodeInterface:
         for prefix in self._on_link:
             self._suppress(self._route, _NEW_ROUTE, prefix, self.state.interface)
 
-    def _set(self, file: Path, wanted: str) -> None:
-        if file.exists() and (now := file.read_text().strip()) != wanted:
-            file.write_text(wanted)
-            self._settings.setdefault(file, now)
+    def _make_settings(self) -> None:
+        """A setting that is as we want it may have been made so by the former life."""
+        wanted = {CONFIGURATION / self.state.name / name: value for name, value in SETTINGS.items()}
+        if self._inner:
+            wanted[CONFIGURATION / "all/forwarding"] = "1"
+        now = {file: file.read_text().strip() for file in wanted if file.exists()}
+        for file, value in now.items():
+            before = self._former.get(str(file), value) if value == wanted[file] else value
+            if before != wanted[file]:
+                self._settings.setdefault(file, before)
+        self._keep({str(file): before for file, before in self._settings.items()})
+        for file, value in now.items():
+            if value != wanted[file]:
+                file.write_text(wanted[file])
 
     @staticmethod
     def _suppress(function: Callable[..., None], *arguments: object) -> None:
