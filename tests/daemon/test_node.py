@@ -12,13 +12,17 @@ import pytest
 from halma.netio.node_interface import SETTINGS
 from tests.conftest import run_ip
 from tests.daemon.node_world import CORRESPONDENT, HOME, World
+from tests.forwarding.plane_openers import why_not
 
 pytestmark = [pytest.mark.root, pytest.mark.needs("ip", "ping", "sysctl", "tcpdump")]
 
 
 @pytest.fixture
 def world(namespace: Callable[[str], str], tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
-    made = World(namespace, tmp_path, getattr(request, "param", "auto"))
+    plane = getattr(request, "param", "auto")
+    if plane == "seg6" and (reason := why_not("seg6")):
+        pytest.skip(reason)
+    made = World(namespace, tmp_path, plane)
     try:
         yield made
     finally:
