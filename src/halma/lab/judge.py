@@ -125,7 +125,7 @@ def registrations(evidence: Evidence, host: str, *, exact: bool, requirement: st
         outcomes = [_outcome(expected, host, updates, answers) for expected in wanted]
         faults = [told for right, told in outcomes if not right]
         due = len(wanted)
-        fresh = _without_retransmissions(updates, answers)
+        fresh = without_retransmissions(updates, answers)
         others = [signal for signal in during if signal not in updates and signal not in answers]
         stray = [answer for answer in answers if not any(_answers(answer, update) for update in updates)]
         if exact and not faults and (len(fresh) != due or others or stray):
@@ -155,7 +155,7 @@ def _outcome(expected: Expected, host: str, updates: Sequence[Signal], answers: 
     return True, f"{word}: PBU {_sequence(pairs[0][0])}, PBA {_status(pairs[0][1])}"
 
 
-def _without_retransmissions(updates: Sequence[Signal], answers: Sequence[Signal]) -> list[Signal]:
+def without_retransmissions(updates: Sequence[Signal], answers: Sequence[Signal]) -> list[Signal]:
     """The updates that are no repetition of one that had waited for its answer as long as RFC 6275 section 11.8 says."""
     fresh: list[Signal] = []
     for update in updates:
@@ -256,13 +256,14 @@ def _describe(signal: Signal) -> str:
     return f"{kind} {signal.source} to {signal.destination}"
 
 
-def same_prefix(evidence: Evidence, host: str, requirement: str = "ANC-4") -> Check:
-    """Every accepted registration of the host gave it the same home network prefix, the one its address is from."""
+def same_prefix(evidence: Evidence, host: str, anchor: str, requirement: str = "ANC-4") -> Check:
+    """Every registration of the host that the anchor accepted gave it the same home network prefix, the one its address is
+    from."""
     address = evidence.journal["addresses"].get(host)
     given = {
         prefix
         for signal in evidence.signals_about(host)
-        if isinstance(signal.message, BindingAcknowledgement) and signal.message.status == 0
+        if isinstance(signal.message, BindingAcknowledgement) and signal.message.status == 0 and signal.source == anchor
         for prefix in signal.prefixes
     }
     expected = {IPv6Address(address).packed[:8] + bytes(8)} if address else set()

@@ -7,12 +7,13 @@ was seen fails. A message counts as the node's by the home address in it, and as
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from ipaddress import IPv6Address, IPv6Network
 
 from halma.lab.evidence import Evidence, Signal
-from halma.lab.judge import some
+from halma.lab.judge import some, without_retransmissions
 from halma.lab.moves import Window, windows
 from halma.lab.packets import ICMPV6, MOBILITY, TCP, UDP
 from halma.lab.topology import Zone
@@ -118,6 +119,16 @@ def accepted(evidence: Evidence, host: str, window: Window, wanted: Callable[[Si
 def proxy_updates(evidence: Evidence, host: str, start: float, end: float) -> list[Signal]:
     """The Proxy Binding Updates about a host in a span of time."""
     return [signal for signal in evidence.signals_about(host) if is_proxy_update(signal) and start <= signal.sent < end]
+
+
+def proxy_exchange(evidence: Evidence, host: str, window: Window) -> Exchange | None:
+    """The first registration by the gateway that a host had come to which was accepted."""
+    for update in proxy_updates(evidence, host, window.moved, window.until):
+        if update.source == window.target and lifetime(update):
+            answer = answer_to(update, evidence.signals)
+            if answer is not None and status(answer) == 0:
+                return Exchange(update, answer)
+    return None
 
 
 def window_to(evidence: Evidence, host: str, target: str, nth: int = 0) -> Window:
@@ -233,6 +244,56 @@ def no_home_signalling(evidence: Evidence, host: str, window: Window, requiremen
         window.link_up is not None and not seen,
         some([f"{type(signal.message).__name__} {sequence(signal)}" for signal in seen]) or "none",
     )
+
+
+def proxied(
+    evidence: Evidence, host: str, window: Window, anchor: str, network: IPv6Network, requirement: str = "GW-2"
+) -> Check:
+    """After a movement the gateway that the host had come to registered it with an anchor, which gave it a network; nobody
+    else's registration of it was accepted once its link was up, and the gateway said nothing again before half of the
+    lifetime, but what was not answered in time."""
+    name = f"{window.target} registers {host} with {anchor}"
+    updates = [update for update in proxy_updates(evidence, host, window.moved, window.until) if lifetime(update)]
+    own = [update for update in updates if update.source == window.target]
+    found = proxy_exchange(evidence, host, window)
+    if found is None:
+        return Check(requirement, name, False, f"{len(own)} PBUs, none of them accepted")
+    faults = [f"PBU {sequence(one)} to {one.destination}" for one in own if one.destination != anchor]
+    for one in updates:
+        answer = None if one in own or one.sent < (window.link_up or window.moved) else answer_to(one, evidence.signals)
+        if answer is not None and status(answer) == 0:
+            faults.append(f"PBU {sequence(one)} by {one.source} was accepted")
+    if {IPv6Address(prefix) for prefix in found.answer.prefixes} != {network.network_address}:
+        faults.append(f"given {some([str(IPv6Address(prefix)) for prefix in found.answer.prefixes]) or 'nothing'}")
+    early = lifetime(found.answer) * 4 / 2
+    faults += [
+        f"PBU {sequence(later)} {later.sent - earlier.sent:.2f} s after PBU {sequence(earlier)}"
+        for earlier, later in itertools.pairwise(without_retransmissions(own, evidence.signals))
+        if later.sent - earlier.sent < early
+    ]
+    return Check(requirement, name, not faults, some(faults) or f"{len(own)} PBUs, given {network}")
+
+
+def not_proxied(evidence: Evidence, host: str, window: Window, requirement: str = "GW-6") -> Check:
+    """After a movement the node registered itself, and no gateway did it for it."""
+    found = [update for update in proxy_updates(evidence, host, window.moved, window.until) if lifetime(update)]
+    own = [update for update in home_updates(evidence, host) if window.moved <= update.sent < window.until]
+    detail = f"{len(own)} BUs of its own, {len(found)} PBUs about it"
+    return Check(requirement, f"no gateway registers {host} at {window.target}", bool(own) and not found, detail)
+
+
+def in_order(evidence: Evidence, host: str, window: Window, requirement: str = "GW-4") -> Check:
+    """After a movement there were PBU, PBA, BU and BA, in this order (RFC 6612 figure 6)."""
+    name = f"the order of messages at {window.target}"
+    by_gateway = proxy_exchange(evidence, host, window)
+    own = accepted(evidence, host, window, lambda update: lifetime(update) > 0)
+    if by_gateway is None or own is None:
+        return Check(requirement, name, False, "no registration was accepted")
+    times = [by_gateway.update.sent, by_gateway.answer.arrived, own.update.sent, own.answer.sent]
+    told = ", ".join(
+        f"{word} {(time - times[0]) * 1000:.2f} ms" for word, time in zip(("PBU", "PBA", "BU", "BA"), times, strict=True)
+    )
+    return Check(requirement, name, times == sorted(times), told)
 
 
 def untouched_by_home(

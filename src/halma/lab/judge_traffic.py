@@ -2,7 +2,7 @@
 """The judge of traffic: which way each packet took, what was lost, what got through that must not.
 
 Always holds: a packet counts as delivered when its destination's own link carried it, bare; its way is the tunnels that it was
-captured in.
+captured in, those inside others too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from halma.lab.evidence import Evidence
 from halma.lab.judge import some
 from halma.lab.judge_home import early_arrivals
 from halma.lab.moves import losses
-from halma.lab.packets import TCP, Sighting
+from halma.lab.packets import TCP, Layer, Sighting
 from halma.lab.probe import BASE_PORT
 from halma.lab.topology import Kind, Zone
 from halma.lab.verdict import Check, Handover
@@ -32,23 +32,27 @@ class Run:
 
 
 def tunnels(evidence: Evidence, sightings: Sequence[Sighting]) -> tuple[str, ...]:
-    """The gateways whose tunnels with the anchor a packet was seen in, in order; a tunnel between two other nodes is
-    named by both."""
+    """The gateways and nodes whose tunnels with an anchor a packet was seen in on core links, in order: `to mag1`, or
+    `to mag1 around to mn` where one tunnel was inside another. A tunnel between two other nodes is named by both."""
     anchors = {node.name for node in evidence.topology.of_kind(Kind.ANCHOR)}
     path: list[str] = []
     for sighting in sightings:
         if sighting.bare or evidence.zones.get(sighting.point) is not Zone.CORE:
             continue
-        source, destination = evidence.owner(sighting.outer.source), evidence.owner(sighting.outer.destination)
-        if source in anchors:
-            name = f"to {destination}"
-        elif destination in anchors:
-            name = f"from {source}"
-        else:
-            name = f"{source} to {destination}"
+        name = " around ".join(_tunnel(evidence, layer, anchors) for layer in sighting.layers[:-1])
         if not path or path[-1] != name:
             path.append(name)
     return tuple(path)
+
+
+def _tunnel(evidence: Evidence, layer: Layer, anchors: set[str]) -> str:
+    """What a tunnel is called, by its header."""
+    source, destination = evidence.owner(layer.source), evidence.owner(layer.destination)
+    if source in anchors:
+        return f"to {destination}"
+    if destination in anchors:
+        return f"from {source}"
+    return f"{source} to {destination}"
 
 
 def runs(evidence: Evidence, stream: int) -> list[Run]:

@@ -48,6 +48,8 @@ class Conditions:
 
 
 IDEAL = Conditions()
+SLOW_CORE = {"slow-core": Conditions(delay_ms=20.0, loss=0.01)}
+"""The variant that scenarios have which are also played on slow links."""
 
 
 class Scenario(Protocol):

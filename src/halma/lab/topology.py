@@ -158,6 +158,11 @@ class Topology:
                 return link
         raise KeyError(host)
 
+    @property
+    def lossy(self) -> bool:
+        """Whether any link loses frames."""
+        return any(link.impairment is not None and link.impairment.loss for link in self.links)
+
     def ends_of(self, node: str) -> Iterator[tuple[Link, End]]:
         """The fixed links of a node, each with its own end."""
         for link in self.links:

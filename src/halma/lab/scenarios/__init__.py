@@ -7,27 +7,28 @@ from collections.abc import Iterator
 
 from halma.lab.scenario import IDEAL, Play, Scenario
 from halma.lab.scenarios.a1 import GLOBAL, LOCAL
-from halma.lab.scenarios.a2_leave import Leave
+from halma.lab.scenarios.a2_leave import GIVEN_UP, LEAVE
 from halma.lab.scenarios.a2_nemo import Nemo
-from halma.lab.scenarios.a2_return import DeRegistration, Race, Return
+from halma.lab.scenarios.a2_return import DE_REGISTRATION, RACE, RETURN
 from halma.lab.scenarios.a2_rogue_mag import RogueGateway
-from halma.lab.scenarios.b_mixed import Mixed
+from halma.lab.scenarios.b_mixed import MIXED
 from halma.lab.scenarios.pmip_handover import PmipHandover
-from halma.lab.scenarios.split import Split
+from halma.lab.scenarios.split import SPLIT, SPLIT_MIXED
 
 SCENARIOS: tuple[Scenario, ...] = (
     PmipHandover(),
     LOCAL,
     GLOBAL,
-    Leave(given_up=False),
-    Leave(given_up=True),
-    Return(),
+    LEAVE,
+    GIVEN_UP,
+    RETURN,
     Nemo(),
-    DeRegistration(),
-    Race(),
+    DE_REGISTRATION,
+    RACE,
     RogueGateway(),
-    Mixed(),
-    Split(),
+    MIXED,
+    SPLIT,
+    SPLIT_MIXED,
 )
 
 

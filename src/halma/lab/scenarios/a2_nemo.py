@@ -40,15 +40,14 @@ class Nemo(Leave):
     """The scenario, see the module."""
 
     def __init__(self) -> None:
-        super().__init__(given_up=True)
-        self.name = "a2-nemo"
-        self.title = "A mobile router leaves the PMIPv6 domain with its home network prefix"
-        self.story = (
+        super().__init__(
+            "a2-nemo",
+            "A mobile router leaves the PMIPv6 domain with its home network prefix",
             "The node is a mobile router: a machine behind it has an address of the same home network prefix. When it leaves "
             "for the access router, it registers with the R bit and names no prefix; the anchor moves the whole home network "
-            "prefix, and every address of it is reached through the tunnel to the care-of address."
+            "prefix, and every address of it is reached through the tunnel to the care-of address.",
+            given_up=True,
         )
-        self.variants: dict[str, Conditions] = {}
 
     def topology(self, conditions: Conditions) -> Topology:
         """The domain, with a machine behind the node."""
@@ -67,7 +66,7 @@ class Nemo(Leave):
         """With a mobile router, which the anchor knows for one."""
         prefix = str(domain.host_prefix(1))
         return [
-            roaming.anchor_daemon(profile={"mobile_router": True}),
+            roaming.anchor_daemon(profiles=[roaming.node_profile(1, {"mobile_router": True})]),
             *(domain.gateway_daemon(number, 1) for number in (1, 2)),
             roaming.router_daemon(),
             roaming.node_daemon({"mobile_router": True, "mobile_network_prefixes": [prefix], "inner_interface": "lan0"}),

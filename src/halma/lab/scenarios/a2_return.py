@@ -10,102 +10,62 @@ Always holds: the correspondent knows no other address than the home address.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from halma.lab import judge, judge_home, judge_traffic
+from halma.lab import judge, judge_home
 from halma.lab.daemons import Daemon
 from halma.lab.evidence import Evidence, Signal
 from halma.lab.judge_home import lifetime, sequence, status
-from halma.lab.moves import handovers
-from halma.lab.scenario import Conditions
+from halma.lab.scenario import SLOW_CORE, Conditions
 from halma.lab.scenarios import domain, roaming
-from halma.lab.scenarios.a2_leave import LONGEST_GAP_LOSSY_MS, LONGEST_GAP_MS
+from halma.lab.scenarios.a2_leave import AT_ROUTER, BINDING_UPDATE, NODE, OTHER, OTHER_ADDRESS, at_home
+from halma.lab.scenarios.journey import Journey
+from halma.lab.scenarios.travellers import MobileNode
 from halma.lab.session import Lab
 from halma.lab.topology import Topology, Zone
-from halma.lab.traffic import Conversation, Datagrams, both_ways
-from halma.lab.verdict import Check, Handover
+from halma.lab.traffic import Datagrams
+from halma.lab.verdict import Check
 
-NODE, HOME, ROUTER, NEW_HOME = roaming.NODE, "mag1", roaming.ROUTER, "mag2"
-_DOWN, _UP, _OTHER, _TCP = 1, 2, 3, 20
-_OTHER_ADDRESS = domain.host_prefix(1).network_address + 0x77
-_BINDING_UPDATE = 5
+HOME, ROUTER, NEW_HOME = "mag1", roaming.ROUTER, "mag2"
 _RACE_LIFETIME = 8
 """Seconds that the node registers for in `a2-race`: it refreshes after 4."""
 _TOO_OLD = {135, 144}
 
 
-class Return:
+class Return(Journey):
     """`a2-return`."""
 
-    name = "a2-return"
-    title = "The node comes back from the access router to the PMIPv6 domain"
-    story = (
-        "A Mobile IPv6 node is at an access router and goes to MAG2, which emulates its home link. MAG2 registers it; packets "
-        "still go to the care-of address until the node has de-registered there; from then on they take MAG2's tunnel, and "
-        "only the PMIPv6 entry is left."
-    )
-    variants: dict[str, Conditions] = {"slow-core": Conditions(delay_ms=20.0, loss=0.01)}  # noqa: RUF012 (read only)
     stay = 3.0
+
+    def __init__(self, name: str, title: str, story: str, variants: Mapping[str, Conditions] | None = None) -> None:
+        stops = (at_home(HOME), AT_ROUTER, at_home(NEW_HOME))
+        super().__init__(name, title, story, [MobileNode(NODE, 1, stops, domain.host_prefix(1))], variants)
 
     def topology(self, conditions: Conditions) -> Topology:
         """Two gateways and the access router."""
-        return roaming.roaming_domain(conditions, relayed=(f"core-{ROUTER}",))
+        whole = roaming.peopled(roaming.roaming_domain(conditions), {1: roaming.home_address()})
+        return roaming.relayed(whole, conditions, [f"core-{ROUTER}"])
 
     def daemons(self, conditions: Conditions) -> Sequence[Daemon]:  # noqa: ARG002 (the same under all conditions)
         """Anchor, gateways, router, node."""
         return roaming.daemons()
 
-    def attach(self, lab: Lab) -> None:
-        """The node at home."""
-        lab.step("the node boots at home")
-        lab.move(NODE, HOME)
-        lab.wait_for_link(NODE)
-        lab.wait(1.0)
+    def others(self) -> Sequence[Datagrams]:
+        """Traffic to another address of the prefix."""
+        return (Datagrams(OTHER, "cn", NODE, 20.0, address=OTHER_ADDRESS),)
 
-    def timeline(self, lab: Lab) -> None:
-        """Talk, leave, come back."""
-        lab.step("the node talks from home")
-        other = Datagrams(_OTHER, "cn", NODE, 20.0, address=_OTHER_ADDRESS)
-        lab.talk(*both_ways(_DOWN, "cn", NODE), Conversation(_TCP, NODE, "cn"), other)
-        lab.wait(1.5)
-        lab.step(f"the node leaves {HOME} for {ROUTER}")
-        lab.move(NODE, ROUTER)
-        self.abroad(lab)
-        lab.step(f"the node comes home to {NEW_HOME}")
-        lab.move(NODE, NEW_HOME)
-        lossy = any(link.impairment is not None and link.impairment.loss for link in lab.topology.links)
-        lab.wait(self.stay + (6.0 if lossy else 0.0))  # what TCP lost may wait for seconds
-        self.back(lab)
-
-    def abroad(self, lab: Lab) -> None:
-        """What happens while the node is away."""
-        lab.wait(3.0 if all(link.impairment is None or not link.impairment.loss for link in lab.topology.links) else 6.0)
-
-    def back(self, lab: Lab) -> None:
-        """What happens when it is home again."""
+    def arrived(self, lab: Lab, leg: int) -> None:
+        """Away, and home again."""
+        if leg == 1:
+            super().arrived(lab, leg)
+        else:
+            lab.wait(self.stay + (6.0 if lab.topology.lossy else 0.0))
 
     def checks(self, evidence: Evidence) -> Iterator[Check]:
         """What must be seen, by requirement."""
-        lossy = any(link.impairment is not None and link.impairment.loss for link in evidence.topology.links)
-        yield judge.captures_complete(evidence)
-        yield judge.daemons_lived(evidence)
-        yield judge_traffic.sockets_agree(evidence)
-        away, back = (judge_home.window_to(evidence, NODE, place) for place in (ROUTER, NEW_HOME))
-        yield from judge_home.registered_abroad(evidence, NODE, away, roaming.ROUTER_PREFIX)
-        yield judge_home.nothing_bare_abroad(evidence, NODE, away)
-        yield from judge_home.returned_home(evidence, NODE, back)
+        yield from super().checks(evidence)
+        yield judge.same_prefix(evidence, NODE, "lma")
         yield from self.order(evidence)
-        yield judge.no_complaints(evidence)
-        yield judge.no_leak(evidence)
-        yield judge.same_prefix(evidence, NODE)
-        yield judge_traffic.paths(evidence, _DOWN, [(f"to {HOME}",), (f"to {NODE}",), (f"to {NEW_HOME}",)], "ANC-2")
-        yield judge_traffic.paths(evidence, _UP, [(f"from {HOME}",), (f"from {NODE}",), (f"from {NEW_HOME}",)], "ANC-3")
-        for handover in self.handovers(evidence):
-            yield judge_traffic.resumed(handover, LONGEST_GAP_LOSSY_MS if lossy else LONGEST_GAP_MS, "MN-3")
-        for stream in (_DOWN, _UP):
-            allowed = judge_traffic.tolerated(evidence, stream)
-            yield judge_traffic.stray_losses(evidence, stream, allowed=allowed, requirement="ANC-2")
-        yield judge_traffic.connection_lives(evidence, _TCP, "MN-3")
 
     def order(self, evidence: Evidence) -> Iterator[Check]:
         """Packets went to the care-of address until the de-registration, though the proxy entry was there; and the proxy entry
@@ -137,7 +97,7 @@ class Return:
                 else:
                     gateway += 1
                     early += sighting.time < found.update.sent
-            elif sighting.inner.destination == _OTHER_ADDRESS.packed and sighting.time > found.answer.sent:
+            elif sighting.inner.destination == OTHER_ADDRESS.packed and sighting.time > found.answer.sent:
                 others += 1
                 others_lost += target != NEW_HOME
         detail = f"{abroad} to the care-of address, {late} of them after the answer; {gateway} to {NEW_HOME}, {early} too early"
@@ -145,68 +105,46 @@ class Return:
         yield Check("ANC-2", "packets follow the home binding until it is given up", passed, detail)
         sent = [
             number
-            for number, sightings in evidence.seen(_OTHER).items()
+            for number, sightings in evidence.seen(OTHER).items()
             if found.answer.sent + 0.1 < sightings[0].time < evidence.end - 0.5
         ]
         detail = f"{len(sent)} packets to another address of the prefix after it, {others} of them to {NEW_HOME}"
         passed = bool(sent) and others >= len(sent) * 0.97 and not others_lost
         yield Check("ANC-6", "the PMIPv6 entry survives the de-registration", passed, detail)
 
-    def handovers(self, evidence: Evidence) -> Sequence[Handover]:
-        """The way out and back."""
-        return handovers(evidence, NODE)
-
-    def watched(self) -> Sequence[str]:
-        """The node."""
-        return (NODE,)
-
 
 class DeRegistration(Return):
     """`a2-dereg`."""
 
-    name = "a2-dereg"
-    title = "A de-registration right after the PBU does not touch the PMIPv6 entry (RFC 6612, issue 2)"
-    story = (
-        "The node comes home to MAG2 and de-registers a few milliseconds after MAG2 has registered it. The PMIPv6 entry lives "
-        "on, also when it is refreshed, and packets to every address of the prefix take MAG2's tunnel."
-    )
-    variants: dict[str, Conditions] = {}  # noqa: RUF012 (read only)
     stay = roaming.PROXY_LIFETIME + 4.0
 
 
 class Race(Return):
     """`a2-race`."""
 
-    name = "a2-race"
-    title = "A refresh that is delayed past the return and the de-registration is refused (RFC 6612, issue 3)"
-    story = (
-        "At the access router the node refreshes its registration, but the network holds that message back. The node comes "
-        "home and de-registers; then the message goes on. The anchor refuses it and packets stay on MAG2's path."
-    )
-    variants: dict[str, Conditions] = {}  # noqa: RUF012 (read only)
     stay = 1.5
 
     def daemons(self, conditions: Conditions) -> Sequence[Daemon]:  # noqa: ARG002 (the same under all conditions)
         """With registrations that need a refresh soon, and do not end while it is held back."""
         return [
-            roaming.anchor_daemon(profile={"lifetime_seconds": 600}),
+            roaming.anchor_daemon(profiles=[roaming.node_profile(1, {"lifetime_seconds": 600})]),
             *(domain.gateway_daemon(number, 1) for number in (1, 2)),
             roaming.router_daemon(),
             roaming.node_daemon({"lifetime_seconds": _RACE_LIFETIME}),
         ]
 
-    def abroad(self, lab: Lab) -> None:
-        """The first registration arrives, the refresh does not."""
-        lab.wait(3.0)
-        lab.step("the network begins to hold Binding Updates back")
-        lab.impair(f"core-{ROUTER}", toward="core", hold=_BINDING_UPDATE)
-        lab.wait(1.8)
-
-    def back(self, lab: Lab) -> None:
-        """The old message arrives."""
-        lab.step("the held Binding Update goes on")
-        lab.impair(f"core-{ROUTER}", toward="core", release=_BINDING_UPDATE)
-        lab.wait(2.0)
+    def arrived(self, lab: Lab, leg: int) -> None:
+        """Abroad the first registration arrives and the refresh does not; at home it does."""
+        if leg == 1:
+            lab.wait(3.0)
+            lab.step("the network begins to hold Binding Updates back")
+            lab.impair(f"core-{ROUTER}", toward="core", hold=BINDING_UPDATE)
+            lab.wait(1.8)
+        else:
+            super().arrived(lab, leg)
+            lab.step("the held Binding Update goes on")
+            lab.impair(f"core-{ROUTER}", toward="core", release=BINDING_UPDATE)
+            lab.wait(2.0)
 
     def order(self, evidence: Evidence) -> Iterator[Check]:
         """As ever, and the late update was late, and refused, and changed nothing."""
@@ -236,3 +174,25 @@ class Race(Return):
         )
 
     # That packets stay on the gateway's path after it is in `judge_traffic.paths`: three ways, and no fourth.
+
+
+RETURN = Return(
+    "a2-return",
+    "The node comes back from the access router to the PMIPv6 domain",
+    "A Mobile IPv6 node is at an access router and goes to MAG2, which emulates its home link. MAG2 registers it; packets "
+    "still go to the care-of address until the node has de-registered there; from then on they take MAG2's tunnel, and "
+    "only the PMIPv6 entry is left.",
+    SLOW_CORE,
+)
+DE_REGISTRATION = DeRegistration(
+    "a2-dereg",
+    "A de-registration right after the PBU does not touch the PMIPv6 entry (RFC 6612, issue 2)",
+    "The node comes home to MAG2 and de-registers a few milliseconds after MAG2 has registered it. The PMIPv6 entry lives "
+    "on, also when it is refreshed, and packets to every address of the prefix take MAG2's tunnel.",
+)
+RACE = Race(
+    "a2-race",
+    "A refresh that is delayed past the return and the de-registration is refused (RFC 6612, issue 3)",
+    "At the access router the node refreshes its registration, but the network holds that message back. The node comes "
+    "home and de-registers; then the message goes on. The anchor refuses it and packets stay on MAG2's path.",
+)

@@ -9,26 +9,27 @@ Always holds: each forged message names the status that it must get; the forger 
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Iterator, Sequence
 
-from halma.lab import judge, judge_home, judge_traffic
-from halma.lab.daemons import Daemon
+from halma.lab import judge_home
+from halma.lab.daemons import Daemon, Table
 from halma.lab.evidence import Evidence, Signal
 from halma.lab.judge_home import answer_to, home_updates, is_proxy_update, status
-from halma.lab.moves import handovers
 from halma.lab.scenario import Conditions
 from halma.lab.scenarios import domain, roaming
+from halma.lab.scenarios.a2_leave import AT_ROUTER, NODE, at_home
+from halma.lab.scenarios.journey import Journey
+from halma.lab.scenarios.travellers import MobileNode
 from halma.lab.session import Lab
 from halma.lab.topology import Topology
-from halma.lab.traffic import Conversation, both_ways
-from halma.lab.verdict import Check, Handover
+from halma.lab.verdict import Check
 from halma.value import value
 from halma.wire.messages import BindingAcknowledgement
 from halma.wire.numbers import Status
 
-NODE, HOME, ROUTER, ROGUE, STRANGER = roaming.NODE, "mag1", roaming.ROUTER, "mag3", "ar"
-_DOWN, _UP, _TCP = 1, 2, 20
+ROGUE, STRANGER = "mag3", roaming.ROUTER
 _GUEST = "guest1@example.org"
 _MOBILE_ONLY = "host2@example.org"
 """A host whose profile has Mobile IPv6 alone."""
@@ -73,64 +74,52 @@ FORGERIES = (
 )
 
 
-class RogueGateway:
+class RogueGateway(Journey):
     """The scenario, see the module."""
 
-    name = "a2-rogue-mag"
-    title = "A gateway that was taken over claims nodes that it may not serve (RFC 6612, issue 4)"
-    story = (
-        "MAG3 may serve guests only. It claims a node that is behind MAG1, gives it up in MAG1's stead, claims a host that has "
-        "Mobile IPv6 alone, and asks for the node's prefix on behalf of a guest; a machine that is no gateway tries it too. It "
-        "does all this again when the node is abroad. Each message is refused with its status, and no packet changes its way."
-    )
-    variants: dict[str, Conditions] = {}  # noqa: RUF012 (read only)
+    def __init__(self) -> None:
+        super().__init__(
+            "a2-rogue-mag",
+            "A gateway that was taken over claims nodes that it may not serve (RFC 6612, issue 4)",
+            "MAG3 may serve guests only. It claims a node that is behind MAG1, gives it up in MAG1's stead, claims a host that "
+            "has Mobile IPv6 alone, and asks for the node's prefix on behalf of a guest; a machine that is no gateway tries it "
+            "too. It does all this again when the node is abroad. Each message is refused with its status, and no packet "
+            "changes its way.",
+            [MobileNode(NODE, 1, (at_home("mag1"), AT_ROUTER), domain.host_prefix(1))],
+        )
 
     def topology(self, conditions: Conditions) -> Topology:
         """Three gateways, one of them without our daemon."""
-        return roaming.roaming_domain(conditions, gateways=3)
+        return roaming.peopled(roaming.roaming_domain(conditions, gateways=3), {1: roaming.home_address()})
 
     def daemons(self, conditions: Conditions) -> Sequence[Daemon]:  # noqa: ARG002 (the same under all conditions)
         """All but the rogue's."""
-        anchor = roaming.anchor_daemon()
-        profiles = anchor.tables["profile"]
-        assert isinstance(profiles, list)
-        tables = {
-            **anchor.tables,
-            "peer": [
-                {"address": str(domain.gateway_address(1)), "nodes": ["host*@example.org"]},
-                {"address": str(domain.gateway_address(2)), "nodes": ["host*@example.org"]},
-                {"address": _MAG3, "nodes": ["guest*@example.org", _MOBILE_ONLY]},
-            ],
-            "profile": [
-                *profiles,
-                {"node": _MOBILE_ONLY, "pool": "main", "proxy_mobility": False, "mobile_ipv6": True},
-                {"node": "guest*@example.org", "pool": "main", "may_request_prefix": True},
-            ],
-        }
+        profiles: list[Table] = [
+            roaming.node_profile(1),
+            {"node": _MOBILE_ONLY, "pool": "main", "proxy_mobility": False, "mobile_ipv6": True},
+            {"node": "guest*@example.org", "pool": "main", "may_request_prefix": True},
+        ]
+        anchor = roaming.anchor_daemon(profiles=profiles)
+        peers: list[Table] = [
+            {"address": str(domain.gateway_address(1)), "nodes": ["host*@example.org"]},
+            {"address": str(domain.gateway_address(2)), "nodes": ["host*@example.org"]},
+            {"address": _MAG3, "nodes": ["guest*@example.org", _MOBILE_ONLY]},
+        ]
         return [
-            Daemon(anchor.node, anchor.role, tables, anchor.keys),
+            dataclasses.replace(anchor, tables={**anchor.tables, "peer": peers}),
             *(domain.gateway_daemon(number, 1) for number in (1, 2)),
             roaming.router_daemon(),
             roaming.node_daemon(),
         ]
 
-    def attach(self, lab: Lab) -> None:
-        """The node at home."""
-        lab.step("the node boots at home")
-        lab.move(NODE, HOME)
-        lab.wait_for_link(NODE)
-        lab.wait(1.0)
-
-    def timeline(self, lab: Lab) -> None:
-        """Forge at home, leave, forge again."""
-        lab.step("the node talks from home")
-        lab.talk(*both_ways(_DOWN, "cn", NODE), Conversation(_TCP, NODE, "cn"))
-        lab.wait(1.0)
+    def leaving(self, lab: Lab, leg: int) -> None:  # noqa: ARG002 (there is but one)
+        """The first forgeries."""
         lab.step(f"{ROGUE} forges while the node is at home")
         self._forge(lab)
-        lab.step(f"the node leaves {HOME} for {ROUTER}")
-        lab.move(NODE, ROUTER)
-        lab.wait(2.0)
+
+    def arrived(self, lab: Lab, leg: int) -> None:
+        """The second."""
+        super().arrived(lab, leg)
         lab.step(f"{ROGUE} forges while the node is abroad")
         self._forge(lab)
         lab.wait(0.5)
@@ -145,21 +134,10 @@ class RogueGateway:
             lab.wait(0.1)
 
     def checks(self, evidence: Evidence) -> Iterator[Check]:
-        """What must be seen, by requirement."""
-        yield judge.captures_complete(evidence)
-        yield judge.daemons_lived(evidence)
-        yield judge_traffic.sockets_agree(evidence)
-        window = judge_home.window_to(evidence, NODE, ROUTER)
-        yield from judge_home.registered_abroad(evidence, NODE, window, roaming.ROUTER_PREFIX)
+        """What must be seen, by requirement: also that no packet of the node was lost or changed its way."""
+        yield from super().checks(evidence)
         yield from self._refused(evidence)
-        yield judge.no_complaints(evidence)
-        yield judge.no_leak(evidence)
-        yield judge_traffic.paths(evidence, _DOWN, [(f"to {HOME}",), (f"to {NODE}",)], "ANC-7")
-        yield judge_traffic.paths(evidence, _UP, [(f"from {HOME}",), (f"from {NODE}",)], "ANC-7")
         yield self._nothing_diverted(evidence)
-        for stream in (_DOWN, _UP):
-            yield judge_traffic.stray_losses(evidence, stream, allowed=0, requirement="ANC-7")
-        yield judge_traffic.connection_lives(evidence, _TCP, "ANC-7")
 
     def _refused(self, evidence: Evidence) -> Iterator[Check]:
         """Each forged message got its status, each time."""
@@ -185,14 +163,6 @@ class RogueGateway:
         sent = len(home_updates(evidence, NODE))
         detail = f"{len(tunnelled)} packets in tunnels, {diverted} of them diverted; {sent} BUs of the node"
         return Check("ANC-7", "no packet is diverted", bool(tunnelled) and not diverted, detail)
-
-    def handovers(self, evidence: Evidence) -> Sequence[Handover]:
-        """The way out."""
-        return handovers(evidence, NODE)
-
-    def watched(self) -> Sequence[str]:
-        """The node."""
-        return (NODE,)
 
 
 def _is(update: Signal, forged: Forgery) -> bool:

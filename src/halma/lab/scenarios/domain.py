@@ -17,7 +17,8 @@ prefix 2001:db8:100:n::/64.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from ipaddress import IPv6Address, IPv6Interface, IPv6Network
 
 from halma.lab.daemons import Daemon, Table
@@ -31,7 +32,9 @@ ROUTER_LINK_LOCAL = IPv6Address("fe80::200:5eff:fe00:5213")
 ROUTER_LINK_LAYER = bytes.fromhex("00005e005213")
 """What every gateway looks like to a host (RFC 6543)."""
 
-_EVERYWHERE = IPv6Network("::/0")
+EVERYWHERE = IPv6Network("::/0")
+GATEWAY_NETWORKS = IPv6Network("2001:db8:10::/44")
+"""Where gateways and access routers are, and the prefixes that are their own."""
 
 
 def gateway_address(number: int) -> IPv6Address:
@@ -54,6 +57,11 @@ def host_link_layer(number: int) -> str:
     return f"02:00:00:00:01:{number:02x}"
 
 
+def access_prefix(number: int) -> IPv6Network:
+    """What gateway `number` gives to the links of hosts that manage their own mobility, a /64 each."""
+    return IPv6Network(f"2001:db8:{10 + number}:100::/56")
+
+
 def proxy_domain(hosts: int, conditions: Conditions, gateways: int = 3) -> Topology:
     """The domain with so many hosts."""
     impairment = None
@@ -61,13 +69,13 @@ def proxy_domain(hosts: int, conditions: Conditions, gateways: int = 3) -> Topol
         impairment = Impairment(conditions.delay_ms, conditions.jitter_ms, conditions.loss, conditions.seed)
     middle = (gateways - 1) / 2
     nodes = [
-        Node("cn", Kind.CORRESPONDENT, "CN", (middle, 0), (Route(_EVERYWHERE, IPv6Address("2001:db8:cc::1")),)),
+        Node("cn", Kind.CORRESPONDENT, "CN", (middle, 0), (Route(EVERYWHERE, IPv6Address("2001:db8:cc::1")),)),
         Node(
             "lma",
             Kind.ANCHOR,
             "LMA",
             (middle, 1),
-            (Route(IPv6Network("2001:db8:10::/44"), IPv6Address("2001:db8:1::ff")),),
+            (Route(GATEWAY_NETWORKS, IPv6Address("2001:db8:1::ff")),),
         ),
         Node("core", Kind.ROUTER, "core", (middle, 2)),
     ]
@@ -88,7 +96,7 @@ def proxy_domain(hosts: int, conditions: Conditions, gateways: int = 3) -> Topol
     for number in range(1, gateways + 1):
         name = f"mag{number}"
         via = IPv6Address(f"2001:db8:{10 + number}::ff")
-        nodes.append(Node(name, Kind.GATEWAY, f"MAG{number}", (number - 1, 3), (Route(_EVERYWHERE, via),)))
+        nodes.append(Node(name, Kind.GATEWAY, f"MAG{number}", (number - 1, 3), (Route(EVERYWHERE, via),)))
         links.append(
             Link(
                 f"core-{name}",
@@ -109,35 +117,54 @@ def proxy_domain(hosts: int, conditions: Conditions, gateways: int = 3) -> Topol
     return Topology(tuple(nodes), tuple(links), tuple(access), (HOME_PREFIXES,))
 
 
+def with_access_prefixes(topology: Topology, gateways: Iterable[int]) -> Topology:
+    """The topology with a core router that knows where the access prefixes of these gateways are."""
+    routes = tuple(Route(access_prefix(number), gateway_address(number)) for number in gateways)
+    nodes = [
+        dataclasses.replace(node, routes=(*node.routes, *routes)) if node.name == "core" else node for node in topology.nodes
+    ]
+    return dataclasses.replace(topology, nodes=tuple(nodes))
+
+
 def anchor_daemon(hosts: int, gateways: int = 3, settings: Mapping[str, object] | None = None) -> Daemon:
     """The anchor, with a profile for each host."""
-    anchor: Table = {"addresses": [str(ANCHOR_ADDRESS)], "interfaces": ["core0", "inet0"], **_table(settings)}
+    anchor: Table = {"addresses": [str(ANCHOR_ADDRESS)], "interfaces": ["core0", "inet0"], **table(settings)}
     return Daemon(
         "lma",
         "anchor",
         {
             "anchor": anchor,
             "pool": [{"name": "main", "prefix": str(HOME_PREFIXES)}],
-            "peer": [
-                {"address": str(gateway_address(number)), "nodes": ["*@example.org"]} for number in range(1, gateways + 1)
-            ],
-            "profile": [
-                {"node": host_identifier(number), "pool": "main", "prefixes": [str(host_prefix(number))]}
-                for number in range(1, hosts + 1)
-            ],
+            "peer": peers(range(1, gateways + 1)),
+            "profile": [host_profile(number) for number in range(1, hosts + 1)],
         },
     )
 
 
-def gateway_daemon(number: int, hosts: int, settings: Mapping[str, object] | None = None) -> Daemon:
-    """Gateway `number`, which knows every host by its link-layer address."""
+def peers(gateways: Iterable[int]) -> list[Table]:
+    """What an anchor is told of these gateways: that they may register every host."""
+    return [{"address": str(gateway_address(number)), "nodes": ["*@example.org"]} for number in gateways]
+
+
+def host_profile(number: int, prefix: IPv6Network | None = None, settings: Mapping[str, object] | None = None) -> Table:
+    """What an anchor is told of host `number`: its identifier, and its home network prefix or another one."""
+    own = str(prefix or host_prefix(number))
+    return {"node": host_identifier(number), "pool": "main", "prefixes": [own], **table(settings)}
+
+
+def gateway_daemon(
+    number: int, hosts: int, settings: Mapping[str, object] | None = None, own_mobility: Collection[int] = ()
+) -> Daemon:
+    """Gateway `number`, which knows every host by its link-layer address. The hosts of `own_mobility` manage that themselves,
+    and the gateway has an access prefix for them."""
     gateway: Table = {
         "address": str(gateway_address(number)),
         "anchor": str(ANCHOR_ADDRESS),
         "interfaces": ["core0"],
         "access": ["ap*"],
         "identity": f"mag{number}@example.org",
-        **_table(settings),
+        **({"access_prefix": str(access_prefix(number))} if own_mobility else {}),
+        **table(settings),
     }
     return Daemon(
         f"mag{number}",
@@ -145,7 +172,12 @@ def gateway_daemon(number: int, hosts: int, settings: Mapping[str, object] | Non
         {
             "gateway": gateway,
             "profile": [
-                {"node": host_identifier(host), "link_layer_address": host_link_layer(host)} for host in range(1, hosts + 1)
+                {
+                    "node": host_identifier(host),
+                    "link_layer_address": host_link_layer(host),
+                    **({"proxy_mobility": False} if host in own_mobility else {}),
+                }
+                for host in range(1, hosts + 1)
             ],
         },
     )
@@ -156,5 +188,6 @@ def domain_daemons(hosts: int, gateways: int = 3) -> Sequence[Daemon]:
     return [anchor_daemon(hosts, gateways), *(gateway_daemon(number, hosts) for number in range(1, gateways + 1))]
 
 
-def _table(settings: Mapping[str, object] | None) -> Table:
+def table(settings: Mapping[str, object] | None) -> Table:
+    """Settings as a table of a configuration."""
     return {key: item for key, item in (settings or {}).items() if isinstance(item, str | int | float | Mapping | list)}

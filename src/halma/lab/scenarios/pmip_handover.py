@@ -14,7 +14,7 @@ from halma.lab import judge, judge_traffic
 from halma.lab.daemons import Daemon
 from halma.lab.evidence import Evidence
 from halma.lab.moves import handovers
-from halma.lab.scenario import Conditions
+from halma.lab.scenario import SLOW_CORE, Conditions
 from halma.lab.scenarios import domain
 from halma.lab.session import Lab
 from halma.lab.topology import Topology, Zone
@@ -51,7 +51,7 @@ class PmipHandover:
         "gateways register and give up; every packet takes the tunnel of the gateway where the host is; the other hosts, two "
         "of which talk to each other on one gateway, lose nothing; packets with a forged source or tunnel get nowhere."
     )
-    variants = {"slow-core": Conditions(delay_ms=20.0, loss=0.01)}  # noqa: RUF012 (read only)
+    variants = SLOW_CORE
 
     def topology(self, conditions: Conditions) -> Topology:
         """Three gateways, four hosts."""
@@ -107,7 +107,7 @@ class PmipHandover:
         for host in _PLACES:
             yield from judge.registrations(evidence, host, exact=not lossy)
             yield judge.noticed(evidence, host, _SOON)
-        yield judge.same_prefix(evidence, _ROAMER)
+        yield judge.same_prefix(evidence, _ROAMER, "lma")
         yield judge.waits_silently(evidence, _ROAMER)
         yield judge.advertisements(evidence, _ROAMER, domain.ROUTER_LINK_LOCAL.packed, domain.ROUTER_LINK_LAYER)
         for host in _PLACES:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The domain of `halma.lab.scenarios.domain` with a Mobile IPv6 node in it, and an access router that knows nothing of
-mobility: figure 2 of RFC 6612.
+"""The domain of `halma.lab.scenarios.domain` with Mobile IPv6 nodes in it, and an access router that knows nothing of mobility:
+figure 2 of RFC 6612.
 
              cn                 2001:db8:cc::2
              |
@@ -19,7 +19,7 @@ address and the prefix of host n, and its key in files that nobody else may read
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from ipaddress import IPv6Address, IPv6Interface, IPv6Network
 
@@ -40,6 +40,11 @@ HOME_LIFETIME = 60
 _SPI = 256
 
 
+def node_name(number: int) -> str:
+    """What node `number` is called."""
+    return NODE if number == 1 else f"{NODE}{number}"
+
+
 def home_address(number: int = 1) -> IPv6Address:
     """The home address of node `number`."""
     return domain.host_prefix(number).network_address + 1
@@ -55,14 +60,35 @@ def key_file(number: int = 1) -> str:
     return f"{KEYS}/node{number}.key"
 
 
+def keys(numbers: Iterable[int]) -> tuple[tuple[str, str], ...]:
+    """The key files of these nodes."""
+    return tuple((f"node{number}.key", key(number)) for number in numbers)
+
+
 def impairment_of(conditions: Conditions) -> Impairment:
     """What the core links do; also where they do nothing they have a relay, for scenarios hold messages back."""
     return Impairment(conditions.delay_ms, conditions.jitter_ms, conditions.loss, conditions.seed)
 
 
-def roaming_domain(conditions: Conditions, gateways: int = 2, relayed: Sequence[str] = ()) -> Topology:
-    """The domain with one node. The links of `relayed` go through the relay, whatever the conditions."""
+def relayed(topology: Topology, conditions: Conditions, links: Sequence[str]) -> Topology:
+    """The topology with these links going through the relay, whatever the conditions."""
+    made = [
+        dataclasses.replace(link, impairment=impairment_of(conditions)) if link.name in links else link
+        for link in topology.links
+    ]
+    return dataclasses.replace(topology, links=tuple(made))
+
+
+def home_domain(conditions: Conditions, gateways: int = 2) -> Topology:
+    """The domain without the access router, and without anybody who moves."""
     base = domain.proxy_domain(0, conditions, gateways)
+    nodes = [dataclasses.replace(node, title="HA/LMA") if node.name == "lma" else node for node in base.nodes]
+    return dataclasses.replace(base, nodes=tuple(nodes))
+
+
+def roaming_domain(conditions: Conditions, gateways: int = 2) -> Topology:
+    """The domain with the access router, and without anybody who moves."""
+    base = home_domain(conditions, gateways)
     router_link = Link(
         f"core-{ROUTER}",
         End("core", f"{ROUTER}x", (IPv6Interface("2001:db8:1a::ff/64"),)),
@@ -70,24 +96,47 @@ def roaming_domain(conditions: Conditions, gateways: int = 2, relayed: Sequence[
         Zone.CORE,
         impairment=None if conditions.ideal else impairment_of(conditions),
     )
-    links = [
-        dataclasses.replace(link, impairment=impairment_of(conditions)) if link.name in relayed else link
-        for link in (*base.links, router_link)
-    ]
     nodes = [
-        dataclasses.replace(base.node("lma"), title="HA/LMA"),
         dataclasses.replace(base.node("core"), routes=(Route(ROUTER_PREFIX, ROUTER_ADDRESS),)),
-        *(node for node in base.nodes if node.name not in {"lma", "core"}),
+        *(node for node in base.nodes if node.name != "core"),
         Node(ROUTER, Kind.ROUTER, "AR", (gateways, 3), (Route(IPv6Network("::/0"), IPv6Address("2001:db8:1a::ff")),)),
-        Node(NODE, Kind.HOST, "MN", (gateways / 2, 4)),
     ]
-    access = AccessLink(f"access-{NODE}", NODE, domain.host_link_layer(1), "ap1", address=home_address())
-    return Topology(tuple(nodes), tuple(links), (access,), (domain.HOME_PREFIXES,))
+    return dataclasses.replace(base, nodes=tuple(nodes), links=(*base.links, router_link))
 
 
-def anchor_daemon(gateways: int = 2, profile: Mapping[str, object] | None = None) -> Daemon:
-    """Home agent and local mobility anchor in one, with the profile and the key of node 1."""
-    identifier = domain.host_identifier(1)
+def peopled(topology: Topology, homes: Mapping[int, IPv6Address], hosts: Sequence[int] = ()) -> Topology:
+    """The topology with Mobile IPv6 nodes, by number with their home addresses, and plain hosts, all below the places where
+    they attach."""
+    width = max(node.place[0] for node in topology.nodes)
+    row = max(node.place[1] for node in topology.nodes) + 1
+    people = [(number, node_name(number), "MN" if number == 1 else f"MN {number}") for number in homes]
+    people += [(number, f"h{number}", f"host {number}") for number in hosts]
+    nodes = [
+        Node(name, Kind.HOST, title, (width * (2 * index + 1) / (2 * len(people)), row))
+        for index, (_, name, title) in enumerate(people)
+    ]
+    access = [
+        AccessLink(f"access-{name}", name, domain.host_link_layer(number), f"ap{number}", address=homes.get(number))
+        for number, name, _ in people
+    ]
+    return dataclasses.replace(topology, nodes=(*topology.nodes, *nodes), access=(*topology.access, *access))
+
+
+def node_profile(number: int, settings: Mapping[str, object] | None = None) -> Table:
+    """What an anchor is told of node `number`: what it is told of the host, and that it has Mobile IPv6."""
+    return domain.host_profile(
+        number, settings={"lifetime_seconds": PROXY_LIFETIME, "mobile_ipv6": True, **domain.table(settings)}
+    )
+
+
+def association(number: int, home_prefix: IPv6Network | None = None) -> Table:
+    """The security association of an anchor with node `number`."""
+    prefix = str(home_prefix or domain.host_prefix(number))
+    return {"node": domain.host_identifier(number), "spi": _SPI, "key_file": key_file(number), "home_prefix": prefix}
+
+
+def anchor_daemon(gateways: int = 2, profiles: Sequence[Table] | None = None, nodes: Sequence[int] = (1,)) -> Daemon:
+    """Home agent and local mobility anchor in one, with the profiles, and the keys of some nodes."""
     return Daemon(
         "lma",
         "anchor",
@@ -95,50 +144,36 @@ def anchor_daemon(gateways: int = 2, profile: Mapping[str, object] | None = None
             "anchor": {"addresses": [str(domain.ANCHOR_ADDRESS)], "interfaces": ["core0", "inet0"]},
             "home_agent": {"maximum_lifetime_seconds": HOME_LIFETIME},
             "pool": [{"name": "main", "prefix": str(domain.HOME_PREFIXES)}],
-            "peer": [
-                {"address": str(domain.gateway_address(number)), "nodes": ["*@example.org"]}
-                for number in range(1, gateways + 1)
-            ],
-            "profile": [
-                {
-                    "node": identifier,
-                    "pool": "main",
-                    "prefixes": [str(domain.host_prefix(1))],
-                    "lifetime_seconds": PROXY_LIFETIME,
-                    "mobile_ipv6": True,
-                    **_table(profile),
-                }
-            ],
-            "association": [
-                {"node": identifier, "spi": _SPI, "key_file": key_file(), "home_prefix": str(domain.host_prefix(1))}
-            ],
+            "peer": domain.peers(range(1, gateways + 1)),
+            "profile": [node_profile(number) for number in nodes] if profiles is None else profiles,
+            "association": [association(number) for number in nodes],
         },
-        ((f"node{1}.key", key()),),
+        keys(nodes),
     )
 
 
-def node_daemon(settings: Mapping[str, object] | None = None) -> Daemon:
-    """The mobile node."""
+def node_daemon(settings: Mapping[str, object] | None = None, number: int = 1) -> Daemon:
+    """Mobile node `number`."""
     return Daemon(
-        NODE,
+        node_name(number),
         "node",
         {
             "node": {
                 "interface": "eth0",
-                "home_address": str(home_address()),
+                "home_address": str(home_address(number)),
                 "home_agent": str(domain.ANCHOR_ADDRESS),
-                "identifier": domain.host_identifier(1),
+                "identifier": domain.host_identifier(number),
                 "lifetime_seconds": HOME_LIFETIME,
-                "association": {"spi": _SPI, "key_file": key_file()},
-                **_table(settings),
+                "association": {"spi": _SPI, "key_file": key_file(number)},
+                **domain.table(settings),
             }
         },
-        (("node1.key", key()),),
+        keys([number]),
     )
 
 
 def router_daemon() -> Daemon:
-    """The access router's advertisements."""
+    """The access router's advertisements, on the links of all who come."""
     return Daemon(
         ROUTER,
         "router",
@@ -147,10 +182,6 @@ def router_daemon() -> Daemon:
 
 
 def daemons(gateways: int = 2) -> list[Daemon]:
-    """All of the domain."""
+    """All of the domain, with node 1."""
     gates = [domain.gateway_daemon(number, 1) for number in range(1, gateways + 1)]
     return [anchor_daemon(gateways), *gates, router_daemon(), node_daemon()]
-
-
-def _table(settings: Mapping[str, object] | None) -> Table:
-    return {key: item for key, item in (settings or {}).items() if isinstance(item, str | int | float | Mapping | list)}

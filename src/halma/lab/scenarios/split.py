@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`split`: `a2-leave` with home agent and local mobility anchor as two daemons on two machines (ANC-10, RFC 6612 scenario B).
+"""`split` and `split-mixed`: `a2-leave` and `b-mixed` with home agent and local mobility anchor as two daemons on two machines
+(ANC-10, RFC 6612 scenario B).
 
              cn                 2001:db8:cc::2
              |
@@ -7,62 +8,52 @@
              |    \\
             lma    \\            2001:db8:1::1, local mobility anchor alone
              |      |
-            core ---+           and as in `halma.lab.scenarios.roaming` from here on
+            core ---+           and as in the scenario that is played apart from here on
 
-Always holds: neither daemon knows of the other; routing alone brings packets to the home agent first.
+Always holds: neither daemon knows of the other, routing alone brings packets to the home agent first; what is played and what
+must be seen is that scenario's own.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from ipaddress import IPv6Address, IPv6Interface, IPv6Network
+from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import IPv6Address, IPv6Interface
 
 from halma.lab.daemons import Daemon, Table
-from halma.lab.scenario import Conditions
-from halma.lab.scenarios import domain, roaming
-from halma.lab.scenarios.a2_leave import Leave
+from halma.lab.evidence import Evidence
+from halma.lab.scenario import Conditions, Scenario
+from halma.lab.scenarios import domain
+from halma.lab.scenarios.a2_leave import LEAVE
+from halma.lab.scenarios.b_mixed import MIXED
+from halma.lab.session import Lab
 from halma.lab.topology import End, Kind, Link, Node, Route, Topology, Zone
+from halma.lab.verdict import Check, Handover
 
 AGENT = "ha"
 AGENT_ADDRESS = IPv6Address("2001:db8:2::1")
-_EVERYWHERE = IPv6Network("::/0")
-_NETWORK = IPv6Network("2001:db8:10::/44")
-"""Where gateways and access routers are."""
-_BETWEEN = IPv6Network("2001:db8:3::/64")
+_CORE = IPv6Address("2001:db8:2::ff")
+_ABOVE, _BELOW = IPv6Address("2001:db8:3::1"), IPv6Address("2001:db8:3::2")
 
 
-class Split(Leave):
-    """The scenario, see the module."""
+class Split:
+    """A scenario with one anchor, `whole`, played apart."""
 
-    def __init__(self) -> None:
-        super().__init__(given_up=False)
-        self.name = "split"
-        self.title = "A node leaves the PMIPv6 domain; home agent and LMA are two daemons on two machines"
+    def __init__(self, name: str, title: str, whole: Scenario) -> None:
+        self.name, self.title, self._whole = name, title, whole
+        self.story = f"{whole.story} Home agent and LMA are two daemons on two machines, and all is as if they were one."
         self.variants: dict[str, Conditions] = {}
 
     def topology(self, conditions: Conditions) -> Topology:
         """The home agent between the correspondent and the anchor, with a link of its own to the core."""
-        base = super().topology(conditions)
-        top = base.node("cn").place
-        core, cn, lma = base.node("core"), base.node("cn"), base.node("lma")
-        agent_core, anchor_side = IPv6Address("2001:db8:2::ff"), _BETWEEN.network_address + 2
-        nodes = [
-            cn,
-            Node(
-                AGENT,
-                Kind.ANCHOR,
-                "HA",
-                (top[0], top[1] + 0.5),
-                (
-                    Route(domain.host_prefix(1), anchor_side),
-                    Route(_NETWORK, agent_core),
-                ),
-            ),
-            dataclasses.replace(lma, title="LMA", routes=(*lma.routes, Route(_EVERYWHERE, _BETWEEN.network_address + 1))),
-            core,
-            *(node for node in base.nodes if node.name not in {"cn", "lma", "core"}),
-        ]
+        base = self._whole.topology(conditions)
+        column, row = base.node("cn").place
+        lma = base.node("lma")
+        # The home agent answers for its pool; what it sends on is the home networks of those who are there.
+        homes = [domain.host_prefix(number) for number in range(1, len(base.access) + 1)]
+        routes = (*(Route(home, _BELOW) for home in homes), Route(domain.GATEWAY_NETWORKS, _CORE))
+        agent = Node(AGENT, Kind.ANCHOR, "HA", (column, row + 0.5), routes)
+        lma = dataclasses.replace(lma, title="LMA", routes=(*lma.routes, Route(domain.EVERYWHERE, _ABOVE)))
         links = [
             Link(
                 "outside",
@@ -72,32 +63,70 @@ class Split(Leave):
             ),
             Link(
                 "between",
-                End(AGENT, "home0", (IPv6Interface(f"{_BETWEEN.network_address + 1}/64"),)),
-                End("lma", "inet0", (IPv6Interface(f"{anchor_side}/64"),)),
+                End(AGENT, "home0", (IPv6Interface(f"{_ABOVE}/64"),)),
+                End("lma", "inet0", (IPv6Interface(f"{_BELOW}/64"),)),
                 Zone.OUTSIDE,
             ),
             Link(
                 "core-ha",
-                End("core", "ha0", (IPv6Interface(f"{agent_core}/64"),)),
+                End("core", "ha0", (IPv6Interface(f"{_CORE}/64"),)),
                 End(AGENT, "core0", (IPv6Interface(f"{AGENT_ADDRESS}/64"),)),
                 Zone.CORE,
             ),
             *(link for link in base.links if link.name != "outside"),
         ]
-        return dataclasses.replace(base, nodes=tuple(nodes), links=tuple(links))
+        nodes = (agent, *(lma if node.name == "lma" else node for node in base.nodes))
+        return dataclasses.replace(base, nodes=nodes, links=tuple(links))
 
-    def daemons(self, conditions: Conditions) -> Sequence[Daemon]:  # noqa: ARG002 (the same under all conditions)
-        """Two anchors, each with one role."""
-        both = roaming.anchor_daemon()
-        tables = dict(both.tables)
-        own: Table = {"addresses": [str(AGENT_ADDRESS)], "interfaces": ["core0", "inet0", "home0"], "roles": ["ha"]}
-        agent = {"anchor": own, **{name: tables[name] for name in ("home_agent", "pool", "profile", "association")}}
-        own = {"addresses": [str(domain.ANCHOR_ADDRESS)], "interfaces": ["core0", "inet0"], "roles": ["lma"]}
-        local = {"anchor": own, **{name: tables[name] for name in ("pool", "peer", "profile")}}
-        return [
-            Daemon(AGENT, "anchor", agent, both.keys),
-            Daemon("lma", "anchor", local),
-            *(domain.gateway_daemon(number, 1) for number in (1, 2)),
-            roaming.router_daemon(),
-            roaming.node_daemon({"home_agent": str(AGENT_ADDRESS)}),
-        ]
+    def daemons(self, conditions: Conditions) -> Sequence[Daemon]:
+        """The anchor as two, each with one role; nodes are told of the home agent."""
+        found: list[Daemon] = []
+        for daemon in self._whole.daemons(conditions):
+            if daemon.role == "anchor":
+                found += _apart(daemon)
+            elif daemon.role == "node":
+                own = daemon.tables["node"]
+                assert isinstance(own, Mapping)
+                tables: Table = {**daemon.tables, "node": {**own, "home_agent": str(AGENT_ADDRESS)}}
+                found.append(dataclasses.replace(daemon, tables=tables))
+            else:
+                found.append(daemon)
+        return found
+
+    def attach(self, lab: Lab) -> None:
+        """As in the whole."""
+        self._whole.attach(lab)
+
+    def timeline(self, lab: Lab) -> None:
+        """As in the whole."""
+        self._whole.timeline(lab)
+
+    def checks(self, evidence: Evidence) -> Iterator[Check]:
+        """What must be seen in the whole."""
+        return self._whole.checks(evidence)
+
+    def handovers(self, evidence: Evidence) -> Sequence[Handover]:
+        """As in the whole."""
+        return self._whole.handovers(evidence)
+
+    def watched(self) -> Sequence[str]:
+        """As in the whole."""
+        return self._whole.watched()
+
+
+def _apart(anchor: Daemon) -> Iterator[Daemon]:
+    """An anchor with both roles as two with one role each, and with what each needs to know."""
+    common = {name: anchor.tables[name] for name in ("pool", "profile")}
+    own: Table = {"addresses": [str(AGENT_ADDRESS)], "interfaces": ["core0", "inet0", "home0"], "roles": ["ha"]}
+    agent = {name: anchor.tables[name] for name in ("home_agent", "association")}
+    yield Daemon(AGENT, anchor.role, {"anchor": own, **common, **agent}, anchor.keys)
+    own = {"addresses": [str(domain.ANCHOR_ADDRESS)], "interfaces": ["core0", "inet0"], "roles": ["lma"]}
+    yield Daemon(anchor.node, anchor.role, {"anchor": own, **common, "peer": anchor.tables["peer"]})
+
+
+SPLIT = Split("split", "A node leaves the PMIPv6 domain; home agent and LMA are two daemons on two machines", LEAVE)
+SPLIT_MIXED = Split(
+    "split-mixed",
+    "A plain host and a Mobile IPv6 node move together; home agent and LMA are two daemons on two machines",
+    MIXED,
+)
