@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,13 +14,15 @@ from pathlib import Path
 
 import pytest
 
+from halma.forwarding.bpf import AttachType, Link, Program, ProgramType, hooked, lift_memory_limit
+from halma.forwarding.hooks import probe_tcx
 from halma.lab import judge, judge_traffic
 from halma.lab.capture import Captures
 from halma.lab.daemons import Daemon, Table, to_toml
 from halma.lab.evidence import Evidence
 from halma.lab.moves import handovers
 from halma.lab.network import RUN, Network, alive, labs, namespaces, processes_in, remove_remains
-from halma.lab.processes import LabError, run
+from halma.lab.processes import LabError, inside, run
 from halma.lab.recording import read
 from halma.lab.session import Lab
 from halma.lab.traffic import Conversation, both_ways, paced, plans
@@ -97,6 +100,29 @@ def test_a_hosts_link_really_moves_and_traffic_follows(tmp_path: Path) -> None:
         assert check.passed, check
     assert evidence.journal["addresses"]["h1"] == str(HOST)
     assert {path.stem for path in (tmp_path / "captures").iterdir()} == {"outside", "core-r1", "core-r2", "access-h1"}
+
+
+@root
+def test_a_link_stays_in_the_air_until_its_old_gateway_has_let_go(tmp_path: Path) -> None:
+    """A program hooked in by TCX would go along and work at the new gateway."""
+    with Lab(roaming(), tmp_path) as lab:
+        place(lab, 1)
+        lift_memory_limit()
+        program = Program("pass", ProgramType.CLASSIFIER, bytes.fromhex("b700000000000000 9500000000000000"), b"GPL")
+        with inside(lab.network.namespace("r1")):
+            index = socket.if_nametoindex("ap1")
+            if not probe_tcx(program, index):
+                pytest.skip("this kernel has no TCX (Linux 6.6)")
+            hook = Link(program, index, AttachType.TCX_INGRESS)
+            assert hooked(index, AttachType.TCX_INGRESS) == 1
+        with pytest.raises(LabError, match="r1 does not let go of the link of h1"):
+            lab.network.move("h1", "r2", patience=0.2)
+        assert lab.network.attached == {}
+        hook.close()
+        place(lab, 2)
+        with inside(lab.network.namespace("r2")):
+            assert hooked(socket.if_nametoindex("ap1"), AttachType.TCX_INGRESS) == 0
+        program.close()
 
 
 @root

@@ -23,7 +23,7 @@ _NUMBER = _SYSTEM_CALL.get(os.uname().machine, -1)
 _ATTRIBUTE_SIZE = 128
 
 MAP_CREATE, MAP_LOOKUP, MAP_UPDATE, MAP_DELETE = 0, 1, 2, 3
-PROGRAM_LOAD, PROGRAM_TEST_RUN = 5, 10
+PROGRAM_LOAD, PROGRAM_TEST_RUN, PROGRAM_QUERY = 5, 10, 16
 MAP_LOOKUP_BATCH, MAP_UPDATE_BATCH, MAP_DELETE_BATCH = 24, 26, 27
 LINK_CREATE = 28
 
@@ -234,6 +234,13 @@ class Link:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+
+
+def hooked(interface: int, kind: AttachType) -> int:
+    """How many programs are hooked into an interface of the calling thread's namespace by TCX, whoever did it. Raises OSError:
+    EINVAL where the kernel does not know the kind."""
+    _, answer = call(PROGRAM_QUERY, struct.pack("=IIIIQI", interface, kind, 0, 0, 0, 0))
+    return int(struct.unpack_from("=I", answer, 24)[0])
 
 
 class Program:

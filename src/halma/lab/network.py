@@ -4,9 +4,11 @@
 A lab has an identity of a few letters; its namespaces are `halma-<identity>-<node>` and its directory is
 `/run/halma-lab/<identity>`, where a locked file says that the lab lives. Whatever a dead lab has left is found by those names.
 
-Two traps of the kernel are avoided here. Interface indices are given out by the lab, unique over all of its namespaces: a
+Three traps of the kernel are avoided here. Interface indices are given out by the lab, unique over all of its namespaces: a
 veth whose own index equals its peer's is taken for a hardware link by the kernel's link watch, which then reports its
-carrier up to one second late. And frames that a relay carries come from TAP devices, so that checksums are finished.
+carrier up to one second late. Frames that a relay carries come from TAP devices, so that checksums are finished. And a program
+that was hooked into an interface by TCX goes along when the interface changes its namespace, and would forward for the old
+gateway what the host sends to the new one: a link stays in the air until the old gateway has unhooked what it had there.
 
 Always holds: after `close` no namespace of the lab exists, and with the namespaces all their interfaces, routes, tables
 and rules are gone.
@@ -21,10 +23,12 @@ import re
 import secrets
 import shutil
 import signal
+import socket
 import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from halma.forwarding.bpf import AttachType, hooked
 from halma.lab.processes import LabError, inside, run
 from halma.lab.topology import AccessLink, End, Kind, Link, Topology
 
@@ -33,6 +37,9 @@ RUN = Path("/run/halma-lab")
 
 AIR = "air"
 """The namespace where the far end of an access link hangs while it is at no gateway."""
+
+_PATIENCE = 5.0
+"""Seconds in which a gateway must let go of a link that was taken from it."""
 
 _NAMESPACE = re.compile(r"halma-(l[0-9a-f]{5})-[a-z0-9]+")
 _FIRST_INDEX = 100
@@ -217,20 +224,35 @@ class Network:
         self._index += 1
         return self._index
 
-    def move(self, host: str, gateway: str | None) -> None:
-        """Take a host's link from where it is to a gateway (or into the air): the far end of its veth pair changes its
-        namespace. The host sees its carrier go, and come back when somebody brings the far end up. Raises LabError."""
+    def move(self, host: str, gateway: str | None, patience: float = _PATIENCE) -> None:
+        """Take a host's link from where it is through the air to a gateway (or into the air): the far end of its veth pair
+        changes its namespace. The host sees its carrier go, and come back when somebody brings the far end up. Raises
+        LabError, also when the old gateway has not let go of the link in `patience` seconds."""
         access = self.topology.access_of(host)
         if gateway is not None and self.topology.node(gateway).kind not in {Kind.GATEWAY, Kind.ROUTER}:
             raise LabError(f"{gateway} is not a node that hosts attach to")
         before, after = self.attached.get(host, AIR), gateway or AIR
         if before == after:
             return
-        run("ip", "-n", self.namespace(before), "link", "set", access.far, "netns", self.namespace(after))
-        if gateway is None:
+        if before != AIR:
+            run("ip", "-n", self.namespace(before), "link", "set", access.far, "netns", self.namespace(AIR))
             del self.attached[host]
-        else:
+            if not self._released(access.far, patience):
+                raise LabError(f"{before} does not let go of the link of {host}")
+        if gateway is not None:
+            run("ip", "-n", self.namespace(AIR), "link", "set", access.far, "netns", self.namespace(after))
             self.attached[host] = gateway
+
+    def _released(self, far: str, patience: float) -> bool:
+        """Whether no program is hooked into a far end in the air any more: in `patience` seconds, or sooner."""
+        limit = time.monotonic() + patience
+        with inside(self.namespace(AIR)), contextlib.suppress(OSError):  # a kernel without TCX unhooks programs itself
+            index = socket.if_nametoindex(far)
+            while any(hooked(index, kind) for kind in (AttachType.TCX_INGRESS, AttachType.TCX_EGRESS)):
+                if time.monotonic() > limit:
+                    return False
+                time.sleep(0.0005)
+        return True
 
     def capture_points(self) -> Iterator[tuple[str, Link | AccessLink, str, str]]:
         """Where to listen: (name of the point, link, node, interface).
