@@ -31,6 +31,10 @@ INLINE int device_encapsulate(struct __sk_buff *skb, const struct ip6 *ip, const
 	}
 	u32 length = skb->gso_size ? skb->len : total_length(ip), label = flow_label(ip, skb_ports(skb, ip, 0));
 	long found = find_next_hop(skb, hop, &tunnel->local, &tunnel->remote, wire + IP6_SIZE, skb->ifindex, settings->generation);
+	if (found == BPF_FIB_LKUP_RET_FRAG_NEEDED) { // the first link is narrower than the path was said to be
+		count(PASSED_TOO_BIG);
+		return to_user_space();
+	}
 	if (skb_make_room(skb))
 		return drop(ERROR);
 	struct ip6 outer;

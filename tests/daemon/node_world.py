@@ -198,8 +198,12 @@ class World:
             assert time.monotonic() < limit, tell()
             time.sleep(0.05)
 
-    def ping(self, machine: str, *arguments: str) -> bool:
-        """Whether three out of three are answered."""
+    def answers(self, machine: str, *arguments: str) -> str:
+        """What becomes of three Echo Requests, in the words of `ping`."""
         command = ["ip", "netns", "exec", machine, "ping", "-6", "-c", "3", "-i", "0.1", "-W", "2", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        return "3 received" in done.stdout
+        return done.stdout + done.stderr
+
+    def ping(self, machine: str, *arguments: str) -> bool:
+        """Whether three out of three are answered."""
+        return "3 received" in self.answers(machine, *arguments)

@@ -68,6 +68,19 @@ def test_a_journey(world: World) -> None:
     assert world.ping(world.correspondent, HOME)
 
 
+@pytest.mark.requirement("MN-2")
+def test_a_link_that_is_narrower_than_its_interface_narrows_the_tunnel(world: World) -> None:
+    """A router says the MTU of its link, which the kernel keeps beside that of the interface; a gateway of a domain does so to
+    make room for its own tunnel."""
+    world.start_daemons()
+    world.plug(1)
+    world.wait_for(place="abroad", state="registered")
+    world.run(world.node, "sysctl", "-qw", "net.ipv6.conf.eth0.mtu=1460")
+    told = world.answers(world.node, "-M", "do", "-s", str(1420 - 48 + 1), CORRESPONDENT)
+    assert "mtu=1420" in told or "mtu: 1420" in told
+    assert world.ping(world.node, "-M", "do", "-s", str(1420 - 48), CORRESPONDENT)
+
+
 @pytest.mark.rfc("6275#11.7.1-19")
 def test_a_clean_stop_tells_the_home_agent_and_gives_the_interface_back(world: World) -> None:
     before = run_ip("-n", world.node, "-6", "rule")

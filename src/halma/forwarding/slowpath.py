@@ -166,6 +166,10 @@ class SlowPath:
         if not self._hop_limit_is_done and packet[7] <= 1:
             self._answer(tunnelling.TIME_EXCEEDED, 0, 0, packet)
             return
+        if not self._owner.software and len(packet) + tunnelling.HEADER <= record.mtu:
+            self._path_is_narrower(record.tunnel, packet)  # or the BPF program would have taken it
+            if len(packet) > inner_mtu(record.mtu):
+                return  # as its sender was told
         if len(packet) > inner_mtu(record.mtu):
             self._count_if_first("passed_too_big")
             self._answer(tunnelling.PACKET_TOO_BIG, 0, inner_mtu(record.mtu), packet)
@@ -196,8 +200,10 @@ class SlowPath:
         self._count("encapsulated")
 
     def _path_is_narrower(self, tunnel: Tunnel, inner: bytes) -> None:
-        """The first link is narrower than the path MTU that we were told."""
+        """The first link is narrower than the path MTU that we were told: learn its MTU, which is the kernel's for the link and
+        may be less than the interface's (RFC 4861 section 6.3.4)."""
         with contextlib.suppress(OSError), contextlib.closing(socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)) as probe:
+            probe.bind((socket.inet_ntop(socket.AF_INET6, tunnel.local), 0))  # what is ours may be routed by its source
             probe.connect((socket.inet_ntop(socket.AF_INET6, tunnel.remote), 9))
             self._learn(tunnel, probe.getsockopt(socket.IPPROTO_IPV6, 24), inner)  # IPV6_MTU
 
