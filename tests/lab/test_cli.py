@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from halma.cli.lab import app
-from halma.lab.scenarios import plays
+from halma.lab.scenarios import SCENARIOS, plays
 
 runner = CliRunner()
+CHECKOUT = Path(__file__).parents[2]
 
 
 def test_list() -> None:
@@ -22,6 +24,12 @@ def test_list() -> None:
     assert all(one.name in done.stdout for one in plays())
     told = json.loads(runner.invoke(app, ["list", "--json"]).stdout)
     assert [one["name"] for one in told["scenarios"]] == [one.name for one in plays()]
+
+
+def test_make_lab_plays_every_scenario() -> None:
+    told = subprocess.run(["make", "--dry-run", "lab"], capture_output=True, text=True, check=True, cwd=CHECKOUT)
+    (command,) = [line for line in told.stdout.splitlines() if "halma lab run" in line]
+    assert command.split()[3:] == [scenario.name for scenario in SCENARIOS]
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ ASKED: dict[str, Callable[[Evidence], Check]] = {
     "moved somehow": lambda evidence: judge.registrations(evidence, "h1", exact=False)[1],
     "noticed": lambda evidence: judge.noticed(evidence, "h1", 0.1),
     "waits": lambda evidence: judge.waits_silently(evidence, "h1"),
-    "prefix": lambda evidence: judge.same_prefix(evidence, "h1", "lma"),
+    "prefix": lambda evidence: judge.same_prefix(evidence, "h1", "lma", domain.host_prefix(1)),
     "leak": judge.no_leak,
     "silent": lambda evidence: judge.host_silent(evidence, "h1"),
     "router": lambda evidence: judge.advertisements(evidence, "h1", *ROUTER),

@@ -256,19 +256,17 @@ def _describe(signal: Signal) -> str:
     return f"{kind} {signal.source} to {signal.destination}"
 
 
-def same_prefix(evidence: Evidence, host: str, anchor: str, requirement: str = "ANC-4") -> Check:
-    """Every registration of the host that the anchor accepted gave it the same home network prefix, the one its address is
-    from."""
-    address = evidence.journal["addresses"].get(host)
+def same_prefix(evidence: Evidence, host: str, anchor: str, network: IPv6Network, requirement: str = "ANC-4") -> Check:
+    """Every registration of the host that the anchor accepted gave it the same home network prefix, and no other."""
     given = {
         prefix
         for signal in evidence.signals_about(host)
         if isinstance(signal.message, BindingAcknowledgement) and signal.message.status == 0 and signal.source == anchor
         for prefix in signal.prefixes
     }
-    expected = {IPv6Address(address).packed[:8] + bytes(8)} if address else set()
     detail = ", ".join(sorted(_text(prefix) for prefix in given)) or "no prefix in any PBA"
-    return Check(requirement, f"one home network prefix for {host}", bool(given) and given == expected, detail)
+    name = f"one home network prefix for {host} by {anchor}"
+    return Check(requirement, name, given == {network.network_address.packed}, detail)
 
 
 def no_leak(evidence: Evidence, requirement: str = "ANC-2") -> Check:

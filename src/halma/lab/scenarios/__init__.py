@@ -11,6 +11,9 @@ from halma.lab.scenarios.a2_leave import GIVEN_UP, LEAVE
 from halma.lab.scenarios.a2_nemo import Nemo
 from halma.lab.scenarios.a2_return import DE_REGISTRATION, RACE, RETURN
 from halma.lab.scenarios.a2_rogue_mag import RogueGateway
+from halma.lab.scenarios.a2_visited import Visited
+from halma.lab.scenarios.b_a1 import MixedHierarchy
+from halma.lab.scenarios.b_a2 import MixedHome
 from halma.lab.scenarios.b_mixed import MIXED
 from halma.lab.scenarios.pmip_handover import PmipHandover
 from halma.lab.scenarios.split import SPLIT, SPLIT_MIXED
@@ -22,11 +25,14 @@ SCENARIOS: tuple[Scenario, ...] = (
     LEAVE,
     GIVEN_UP,
     RETURN,
+    Visited(),
     Nemo(),
     DE_REGISTRATION,
     RACE,
     RogueGateway(),
     MIXED,
+    MixedHierarchy(),
+    MixedHome(),
     SPLIT,
     SPLIT_MIXED,
 )

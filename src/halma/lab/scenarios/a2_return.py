@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from halma.lab import judge, judge_home
+from halma.lab import judge_home
 from halma.lab.daemons import Daemon
 from halma.lab.evidence import Evidence, Signal
 from halma.lab.judge_home import lifetime, sequence, status
@@ -64,7 +64,6 @@ class Return(Journey):
     def checks(self, evidence: Evidence) -> Iterator[Check]:
         """What must be seen, by requirement."""
         yield from super().checks(evidence)
-        yield judge.same_prefix(evidence, NODE, "lma")
         yield from self.order(evidence)
 
     def order(self, evidence: Evidence) -> Iterator[Check]:

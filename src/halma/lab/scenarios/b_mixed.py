@@ -17,12 +17,19 @@ from halma.lab.scenarios.travellers import MobileNode, PlainHost, Stop
 from halma.lab.topology import Topology
 
 _NODE, _HOST = 1, 2
-_GATEWAYS = (1, 2)
+GATEWAYS = (1, 2)
+OWN_MOBILITY = {"proxy_mobility": False}
+"""What the profile of a node says that has Mobile IPv6 alone."""
 
 
 def own_stop(gateway: int) -> Stop:
     """Gateway `gateway` as a plain access router."""
     return Stop(f"mag{gateway}", domain.access_prefix(gateway))
+
+
+def proxy_stop(gateway: int, host: int) -> Stop:
+    """Gateway `gateway` as one that registers host `host`."""
+    return Stop(f"mag{gateway}", domain.host_prefix(host), "lma")
 
 
 class Mixed(Journey):
@@ -36,22 +43,22 @@ class Mixed(Journey):
             "is given a local prefix by each gateway, forms a care-of address and registers that itself; no gateway registers "
             "it.",
             [
-                MobileNode(roaming.node_name(_NODE), _NODE, [own_stop(number) for number in _GATEWAYS]),
-                PlainHost(f"h{_HOST}", _HOST, [Stop(f"mag{number}", domain.host_prefix(_HOST), "lma") for number in _GATEWAYS]),
+                MobileNode(roaming.node_name(_NODE), _NODE, [own_stop(number) for number in GATEWAYS]),
+                PlainHost(f"h{_HOST}", _HOST, [proxy_stop(number, _HOST) for number in GATEWAYS]),
             ],
         )
 
     def topology(self, conditions: Conditions) -> Topology:
         """Two gateways with prefixes of their own, the node, the host."""
-        base = domain.with_access_prefixes(roaming.home_domain(conditions), _GATEWAYS)
+        base = domain.with_access_prefixes(roaming.home_domain(conditions), GATEWAYS)
         return roaming.peopled(base, {_NODE: roaming.home_address(_NODE)}, [_HOST])
 
     def daemons(self, conditions: Conditions) -> Sequence[Daemon]:  # noqa: ARG002 (the same under all conditions)
         """Gateways that know both kinds of nodes."""
-        own = roaming.node_profile(_NODE, {"proxy_mobility": False})
+        own = roaming.node_profile(_NODE, OWN_MOBILITY)
         return [
             roaming.anchor_daemon(profiles=[own, domain.host_profile(_HOST)], nodes=[_NODE]),
-            *(domain.gateway_daemon(number, _HOST, own_mobility=[_NODE]) for number in _GATEWAYS),
+            *(domain.gateway_daemon(number, _HOST, own_mobility=[_NODE]) for number in GATEWAYS),
             roaming.node_daemon(number=_NODE),
         ]
 

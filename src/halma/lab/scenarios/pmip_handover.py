@@ -107,7 +107,7 @@ class PmipHandover:
         for host in _PLACES:
             yield from judge.registrations(evidence, host, exact=not lossy)
             yield judge.noticed(evidence, host, _SOON)
-        yield judge.same_prefix(evidence, _ROAMER, "lma")
+        yield judge.same_prefix(evidence, _ROAMER, "lma", domain.host_prefix(1))
         yield judge.waits_silently(evidence, _ROAMER)
         yield judge.advertisements(evidence, _ROAMER, domain.ROUTER_LINK_LOCAL.packed, domain.ROUTER_LINK_LAYER)
         for host in _PLACES:

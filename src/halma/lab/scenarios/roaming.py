@@ -135,13 +135,18 @@ def association(number: int, home_prefix: IPv6Network | None = None) -> Table:
     return {"node": domain.host_identifier(number), "spi": _SPI, "key_file": key_file(number), "home_prefix": prefix}
 
 
-def anchor_daemon(gateways: int = 2, profiles: Sequence[Table] | None = None, nodes: Sequence[int] = (1,)) -> Daemon:
+def anchor_daemon(
+    gateways: int = 2,
+    profiles: Sequence[Table] | None = None,
+    nodes: Sequence[int] = (1,),
+    interfaces: Sequence[str] = ("core0", "inet0"),
+) -> Daemon:
     """Home agent and local mobility anchor in one, with the profiles, and the keys of some nodes."""
     return Daemon(
         "lma",
         "anchor",
         {
-            "anchor": {"addresses": [str(domain.ANCHOR_ADDRESS)], "interfaces": ["core0", "inet0"]},
+            "anchor": {"addresses": [str(domain.ANCHOR_ADDRESS)], "interfaces": list(interfaces)},
             "home_agent": {"maximum_lifetime_seconds": HOME_LIFETIME},
             "pool": [{"name": "main", "prefix": str(domain.HOME_PREFIXES)}],
             "peer": domain.peers(range(1, gateways + 1)),

@@ -65,6 +65,8 @@ class Traveller(ABC):
     def checks(self, evidence: Evidence) -> Iterator[Check]:
         """What must be seen of it, by requirement."""
         yield from self.signalling(evidence)
+        for anchor, network in sorted({(stop.anchor, stop.network) for stop in self.stops if stop.anchor is not None}):
+            yield judge.same_prefix(evidence, self.name, anchor, network)
         yield judge_traffic.paths(evidence, self.down, self._ways("to"), "ANC-2")
         yield judge_traffic.paths(evidence, self.up, self._ways("from"), self.checks_uplink)
         longest = LONGEST_GAP_LOSSY_MS if evidence.topology.lossy else LONGEST_GAP_MS
@@ -99,8 +101,6 @@ class PlainHost(Traveller):
         """Gateways register it and it has no part in that."""
         yield judge.address_kept(evidence, self.name)
         yield from judge.registrations(evidence, self.name, exact=not evidence.topology.lossy)
-        for anchor in sorted({stop.anchor for stop in self.stops if stop.anchor is not None}):
-            yield judge.same_prefix(evidence, self.name, anchor)
         yield judge.host_silent(evidence, self.name)
 
     def way(self, stop: Stop, direction: str) -> str:
