@@ -62,6 +62,16 @@ def access_prefix(number: int) -> IPv6Network:
     return IPv6Network(f"2001:db8:{10 + number}:100::/56")
 
 
+def outside_link(anchor: str) -> Link:
+    """The correspondent's link with the anchor that is in front of all others."""
+    return Link(
+        "outside",
+        End("cn", "eth0", (IPv6Interface("2001:db8:cc::2/64"),)),
+        End(anchor, "inet0", (IPv6Interface("2001:db8:cc::1/64"),)),
+        Zone.OUTSIDE,
+    )
+
+
 def proxy_domain(hosts: int, conditions: Conditions, gateways: int = 3) -> Topology:
     """The domain with so many hosts."""
     impairment = None
@@ -86,12 +96,7 @@ def proxy_domain(hosts: int, conditions: Conditions, gateways: int = 3) -> Topol
             End("lma", "core0", (IPv6Interface(f"{ANCHOR_ADDRESS}/64"),)),
             Zone.CORE,
         ),
-        Link(
-            "outside",
-            End("cn", "eth0", (IPv6Interface("2001:db8:cc::2/64"),)),
-            End("lma", "inet0", (IPv6Interface("2001:db8:cc::1/64"),)),
-            Zone.OUTSIDE,
-        ),
+        outside_link("lma"),
     ]
     for number in range(1, gateways + 1):
         name = f"mag{number}"

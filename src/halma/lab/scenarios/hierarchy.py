@@ -58,12 +58,7 @@ def topology(conditions: Conditions, nodes: Sequence[int] = (1,), hosts: Sequenc
         (Route(domain.HOME_PREFIXES, _BELOW), Route(domain.GATEWAY_NETWORKS, _BELOW)),
     )
     links = [
-        Link(
-            "outside",
-            End("cn", "eth0", (IPv6Interface("2001:db8:cc::2/64"),)),
-            End(AGENT, "inet0", (IPv6Interface("2001:db8:cc::1/64"),)),
-            Zone.OUTSIDE,
-        ),
+        domain.outside_link(AGENT),
         Link(
             f"{AGENT}-lma",
             End(AGENT, "core0", (IPv6Interface(f"{_ABOVE}/64"), IPv6Interface(f"{AGENT_ADDRESS}/64"))),

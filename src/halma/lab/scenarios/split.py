@@ -55,12 +55,7 @@ class Split:
         agent = Node(AGENT, Kind.ANCHOR, "HA", (column, row + 0.5), routes)
         lma = dataclasses.replace(lma, title="LMA", routes=(*lma.routes, Route(domain.EVERYWHERE, _ABOVE)))
         links = [
-            Link(
-                "outside",
-                End("cn", "eth0", (IPv6Interface("2001:db8:cc::2/64"),)),
-                End(AGENT, "inet0", (IPv6Interface("2001:db8:cc::1/64"),)),
-                Zone.OUTSIDE,
-            ),
+            domain.outside_link(AGENT),
             Link(
                 "between",
                 End(AGENT, "home0", (IPv6Interface(f"{_ABOVE}/64"),)),
