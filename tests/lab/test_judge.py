@@ -19,6 +19,7 @@ from halma.lab.scenarios import domain
 from halma.lab.topology import Zone
 from halma.lab.verdict import Check, Handover
 from halma.wire.messages import Heartbeat
+from tests.lab.records import mobility, probe
 from tests.lab.world import (
     ALL_NODES,
     BEGAN,
@@ -37,8 +38,6 @@ from tests.lab.world import (
     World,
     answer,
     gateway,
-    mobility,
-    probe,
     update,
 )
 
@@ -174,14 +173,14 @@ def test_a_packet_with_another_address(world: World) -> None:
 
 
 def test_a_gateway_that_does_not_give_up(world: World) -> None:
-    world.frames = [frame for frame in world.frames if not frame[2].endswith(update(1, 2, 0))]
+    world.forget(update(1, 2, 0))
     assert failed(world) == {"moved", "moved somehow", "noticed"}
 
 
 def late_giving_up(world: World, answered: bool) -> None:
     """MAG1 gives the host up when MAG2 has been accepted."""
     for packet in (update(1, 2, 0), answer(1, 2, 0)):
-        world.frames = [frame for frame in world.frames if not frame[2].endswith(packet)]
+        world.forget(packet)
     for again, sequence in enumerate((2, 3)):
         world.signal(LINK_UP + 0.01 + again, update(1, sequence, 0), 1, up=True)
     if answered:
@@ -199,7 +198,7 @@ def test_who_gives_up_too_late_must_not_be_answered(world: World) -> None:
 
 
 def test_a_repetition_of_what_was_not_answered_in_time_is_no_fault(world: World) -> None:
-    world.frames = [frame for frame in world.frames if not frame[2].endswith(answer(2, 1, 900))]
+    world.forget(answer(2, 1, 900))
     world.journal["ended"] = ENDED + 2
     world.signal(LINK_UP + 1.0, update(2, 2, 900), 2, up=True)
     world.signal(LINK_UP + 1.001, answer(2, 2, 900), 2, up=False)
@@ -207,7 +206,7 @@ def test_a_repetition_of_what_was_not_answered_in_time_is_no_fault(world: World)
 
 
 def test_a_gateway_that_notices_late(world: World) -> None:
-    world.frames = [frame for frame in world.frames if not frame[2].endswith(update(1, 2, 0))]
+    world.forget(update(1, 2, 0))
     world.signal(MOVED + 0.2, update(1, 2, 0), 1, up=True)
     assert "noticed" in failed(world)
 
@@ -219,13 +218,13 @@ def test_a_sender_who_is_told_that_the_host_cannot_be_reached(world: World) -> N
 
 
 def test_a_refused_registration(world: World) -> None:
-    world.frames = [frame for frame in world.frames if not frame[2].endswith(answer(2, 1, 900))]
+    world.forget(answer(2, 1, 900))
     world.signal(LINK_UP + 0.002, answer(2, 1, 900, status=154), 2, up=False)
     assert {"moved", "moved somehow"} <= failed(world)
 
 
 def test_an_answer_with_another_sequence_number(world: World) -> None:
-    world.frames = [frame for frame in world.frames if not frame[2].endswith(answer(2, 1, 900))]
+    world.forget(answer(2, 1, 900))
     world.signal(LINK_UP + 0.002, answer(2, 9, 900), 2, up=False)
     assert {"moved", "moved somehow"} <= failed(world)
 
@@ -253,7 +252,7 @@ def test_messages_about_another_host_are_no_fault(world: World) -> None:
 
 
 def test_another_prefix(world: World) -> None:
-    world.frames = [frame for frame in world.frames if not frame[2].endswith(answer(2, 1, 900))]
+    world.forget(answer(2, 1, 900))
     world.signal(LINK_UP + 0.002, answer(2, 1, 900, prefix=7), 2, up=False)
     assert "prefix" in failed(world)
 

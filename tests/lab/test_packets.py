@@ -11,7 +11,8 @@ from halma.lab.forge import datagram, header
 from halma.lab.packets import DESTINATION, MOBILITY, NO_NEXT, ROUTING, UDP, dissect
 from halma.lab.probe import Probe, decode, encode
 from halma.wire.pcap import ETHERNET, Frame
-from tests.lab.world import CN, HOST, LMA, STRANGER, gateway, probe, update
+from tests.lab.records import probe
+from tests.lab.world import CN, HOST, LMA, STRANGER, gateway, update
 
 ETHERNET_HEADER = bytes(12) + b"\x86\xdd"
 

@@ -20,7 +20,8 @@ from halma.lab.topology import Impairment
 from halma.lab.traffic import both_ways
 from halma.wire.messages import Heartbeat
 from tests.lab.networks import RIGHT, pair
-from tests.lab.world import CN, LMA, gateway, mobility, update
+from tests.lab.records import mobility
+from tests.lab.world import CN, LMA, gateway, update
 
 FRAME = bytes(14) + bytes(40)
 

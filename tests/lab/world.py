@@ -6,26 +6,18 @@ The story: host 1 is at MAG1, is registered there, and moves to MAG2; probes go 
 
 from __future__ import annotations
 
-import json
-import struct
 from ipaddress import IPv6Address
 from pathlib import Path
 
-from halma.lab.evidence import Evidence
-from halma.lab.forge import datagram, header
-from halma.lab.probe import BASE_PORT, Probe, encode
-from halma.lab.recording import statistics
+from halma.lab.forge import header
 from halma.lab.scenario import IDEAL
 from halma.lab.scenarios import domain
-from halma.lab.topology import Topology
-from halma.wire import Message
-from halma.wire import encode as encode_message
 from halma.wire.icmpv6 import Icmpv6Message, encode_icmpv6
 from halma.wire.messages import BindingAcknowledgement, BindingUpdate
 from halma.wire.nd import PrefixInformation, RouterAdvertisement, SourceLinkLayerAddress
 from halma.wire.numbers import BindingAcknowledgementFlag, BindingUpdateFlag
 from halma.wire.options import HandoffIndicator, HomeNetworkPrefix, MobileNodeIdentifier, MobileNodeLinkLayerIdentifier
-from halma.wire.pcap import ETHERNET, write_frame, write_interface, write_section
+from tests.lab.records import Records, mobility, probe
 
 BEGAN = 1_800_000_000.0
 MOVED, LINK_DOWN, LINK_UP = BEGAN + 1.0, BEGAN + 1.002, BEGAN + 1.020
@@ -37,6 +29,7 @@ STRANGER = IPv6Address("2001:db8:1::ff").packed
 HOST_LINK_LAYER = bytes.fromhex("020000000101")
 ALL_NODES = IPv6Address("ff02::1").packed
 DOWN, UP = 1, 2
+_PROBES = 150
 GAP = 0.004
 """Seconds from link-up until the data plane follows."""
 
@@ -44,11 +37,6 @@ GAP = 0.004
 def gateway(number: int) -> bytes:
     """The Proxy-CoA of a gateway."""
     return domain.gateway_address(number).packed
-
-
-def mobility(source: bytes, destination: bytes, message: Message) -> bytes:
-    """An IPv6 packet with a Mobility Header message."""
-    return header(source, destination, 135, encode_message(message, source, destination))
 
 
 def update(number: int, sequence: int, lifetime: int, host: int = 1) -> bytes:
@@ -63,28 +51,22 @@ def update(number: int, sequence: int, lifetime: int, host: int = 1) -> bytes:
     return mobility(gateway(number), LMA, BindingUpdate(sequence, flags, lifetime, options))
 
 
-def answer(number: int, sequence: int, lifetime: int, status: int = 0, prefix: int = 1, anchor: bytes = LMA) -> bytes:
+def answer(number: int, sequence: int, lifetime: int, status: int = 0, prefix: int = 1) -> bytes:
     """A PBA about host 1 to gateway `number`."""
     options = (
         MobileNodeIdentifier(1, domain.host_identifier(1).encode()),
         HomeNetworkPrefix(64, domain.host_prefix(prefix).network_address.packed),
     )
     flags = BindingAcknowledgementFlag.PROXY
-    return mobility(anchor, gateway(number), BindingAcknowledgement(status, flags, sequence, lifetime, options))
+    return mobility(LMA, gateway(number), BindingAcknowledgement(status, flags, sequence, lifetime, options))
 
 
-def probe(stream: int, number: int, source: bytes, destination: bytes) -> bytes:
-    """A numbered probe."""
-    return datagram(source, destination, BASE_PORT + stream, encode(Probe(stream, number, 0), 32))
-
-
-class World:
-    """Records that are being written. `frames` has (point, time, octets) and may be changed before `evidence` is asked for."""
+class World(Records):
+    """The records of that story."""
 
     def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.topology: Topology = domain.proxy_domain(1, IDEAL)
-        self.frames: list[tuple[str, float, bytes]] = []
+        super().__init__(directory, domain.proxy_domain(1, IDEAL))
+        self.sent = {DOWN: _PROBES, UP: _PROBES}
         self.events = [
             {"time": BEGAN + 0.1, "node": "h1", "event": "carrier", "interface": "eth0", "up": True},
             self.address_event(BEGAN + 0.2, HOST),
@@ -108,8 +90,6 @@ class World:
             "exits": {"lma": 0, "mag1": 0, "mag2": 0},
             "died": [],
         }
-        self.received: dict[int, int] = {}
-        self.stalls: list[tuple[float, float]] = []
         self._tell()
 
     @staticmethod
@@ -118,15 +98,6 @@ class World:
         text = str(IPv6Address(address))
         fields = {"address": text, "present": present, "tentative": False, "failed": False}
         return {"time": time, "node": "h1", "event": "address", "interface": "eth0", **fields}
-
-    def put(self, point: str, time: float, packet: bytes, source: bytes = bytes(6), target: bytes = bytes(6)) -> None:
-        """A packet was heard at a point."""
-        self.frames.append((point, time, target + source + b"\x86\xdd" + packet))
-
-    def through(self, time: float, packet: bytes, *points: str) -> None:
-        """A packet was heard at several points, one after the other."""
-        for step, point in enumerate(points):
-            self.put(point, time + step * 0.00005, packet)
 
     def signal(self, time: float, packet: bytes, number: int, up: bool) -> None:
         """A message on its way between gateway `number` and the anchor."""
@@ -178,7 +149,7 @@ class World:
         self.signal(LINK_UP + 0.001, update(2, 1, 900), 2, up=True)
         self.signal(LINK_UP + 0.002, answer(2, 1, 900), 2, up=False)
         self.advertise(LINK_UP + 0.003)
-        for number in range(150):
+        for number in range(_PROBES):
             time = BEGAN + 0.3 + number * 0.01
             if time < LINK_DOWN:
                 self.down(number, time, 1)
@@ -188,32 +159,3 @@ class World:
                 self.up(number, time + 0.001, 2)
             else:
                 self.put("outside", time, probe(DOWN, number, CN, HOST))
-
-    def without(self, point: str, stream: int, number: int) -> None:
-        """A probe was not heard at a point, nor lay its traces there."""
-        mark = encode(Probe(stream, number, 0), 32)
-        self.frames = [frame for frame in self.frames if not (frame[0] == point and mark in frame[2])]
-
-    def evidence(self) -> Evidence:
-        """The evidence of what was written."""
-        for folder in ("captures", "traffic", "config", "logs"):
-            (self.directory / folder).mkdir(exist_ok=True)
-        (self.directory / "journal.json").write_text(json.dumps(self.journal))
-        (self.directory / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in self.events))
-        for point in sorted({point for point, _, _ in self.frames}):
-            data = write_section() + write_interface(point, ETHERNET)
-            for _, time, frame in sorted((frame for frame in self.frames if frame[0] == point), key=lambda frame: frame[1]):
-                data += write_frame(0, round(time * 1e9), frame)
-            data += statistics(0)
-            (self.directory / "captures" / f"{point}.pcapng").write_bytes(data)
-        for node, sends, takes in (("cn", DOWN, UP), ("h1", UP, DOWN)):
-            end = "access-h1" if takes == DOWN else "outside"
-            count = self.received.get(takes)
-            if count is None:
-                mark = struct.pack(">4sH", b"HLMA", takes)
-                count = sum(point == end and mark in frame for point, _, frame in self.frames)
-            told = {"send": {str(sends): {"sent": 150, "errors": {}}}, "receive": {str(takes): {"different": count}}}
-            (self.directory / "traffic" / f"{node}.json").write_text(
-                json.dumps({**told, "connections": {}, "stalls": self.stalls})
-            )
-        return Evidence(self.topology, self.directory)
