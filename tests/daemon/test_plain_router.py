@@ -153,6 +153,20 @@ def eventually(holds: Callable[[], object], w: World) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.requirement("GW-6")
+def test_what_no_link_has_of_the_access_prefix_does_not_go_back_to_where_it_came_from(
+    namespace: Callable[[str], str], tmp_path: Path
+) -> None:
+    with world(namespace, tmp_path) as w:
+        eventually(w.addresses, w)
+        (held,) = w.addresses()
+        command = ["ip", "netns", "exec", w.correspondent, "ping", "-c1", "-W2", "2001:db8:21:ff::1"]
+        told = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        assert "From 2001:db8:2::1 icmp_seq=1 Destination unreachable: No route" in told
+        w.run(w.correspondent, "ping", "-c1", "-W5", held["local"])
+    assert "2001:db8:21" not in run_ip("-n", w.gateway, "-6", "route", "show")
+
+
 ROUTER = show_address(plain_router_address(read_address("2001:db8:2::1"), "ap0"))
 
 

@@ -2,7 +2,8 @@
 """`halma gateway`: the mobile access gateway's engine in the world, from a gateway.toml.
 
 Always holds: the address that tunnels end at exists on this machine before anything is said to be ready; at a clean stop the
-anchors are told that the nodes have gone, and the access interfaces are given back as they were.
+anchors are told that the nodes have gone, and the access interfaces are given back as they were. What no link has of the access
+prefix leads nowhere meanwhile.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from halma.daemon.original_interfaces import OriginalInterfaces
 from halma.daemon.runner import RunnableEngine
 from halma.daemon.service import Service, serve
 from halma.daemon.state import Peers, State
+from halma.daemon.unused_prefix import UnusedPrefix
 from halma.engine.api import Now, Report, Tunnel
 from halma.engine.gateway import Gateway
 from halma.engine.gateway_api import (
@@ -61,6 +63,7 @@ class GatewayService(Service):
         self._path = path
         self._gateway: Gateway
         self._access: AccessInterfaces | None = None
+        self._unused: UnusedPrefix | None = None
 
     def paths(self) -> tuple[Path, Path]:
         """The control socket and the state directory."""
@@ -105,6 +108,8 @@ class GatewayService(Service):
             except OSError:
                 raise ValueError(f"there is no interface {name}") from None
             self.plane.attach(interface, PortKind.NETWORK)
+        if table.access_prefix is not None:
+            self._unused = UnusedPrefix(table.access_prefix)
         loop = asyncio.get_running_loop()
         self.plane.on_path_mtu = lambda tunnel, mtu: _in_loop(loop, self._path_mtu_changed, tunnel, mtu)
         if state.former_peers:
@@ -121,6 +126,8 @@ class GatewayService(Service):
             await asyncio.sleep(FAREWELL_LOOK_SECONDS)
         assert self._access is not None
         self._access.close()
+        if self._unused is not None:
+            self._unused.close()
 
     def peers(self) -> Peers:
         """The anchors with sessions."""
