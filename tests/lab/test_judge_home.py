@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from halma.lab import judge_home, judge_traffic
-from halma.lab.evidence import Evidence
+from halma.lab.evidence import Evidence, Signal
 from halma.lab.forge import header
 from halma.lab.moves import Window
 from halma.lab.scenarios import domain, roaming
@@ -300,6 +300,21 @@ def test_a_refresh_when_it_is_due_is_no_fault(world: HomeWorld) -> None:
 def test_a_gateway_that_registers_a_node_which_manages_its_own_mobility(world: HomeWorld) -> None:
     world.at_gateway(AWAY + 0.5, update(3, 1, 900), 3, up=True)
     assert failed(world) == {"not proxied"}
+
+
+# ---- two anchors with one role each ----
+
+
+@pytest.mark.parametrize(("agent", "anchor", "passed"), [("lma", "lma", True), ("ha", "lma", False), ("lma", "ha", False)])
+def test_each_role_is_asked_for_its_own_part(world: HomeWorld, agent: str, anchor: str, passed: bool) -> None:
+    assert judge_home.roles_apart(world.evidence(), agent, anchor).passed is passed
+
+
+@pytest.mark.parametrize("kind", [judge_home.is_home_update, judge_home.is_proxy_update])
+def test_a_role_that_nobody_asked(world: HomeWorld, kind: Callable[[Signal], bool]) -> None:
+    evidence = world.evidence()
+    evidence.signals = tuple(signal for signal in evidence.signals if not kind(signal))
+    assert not judge_home.roles_apart(evidence, "lma", "lma").passed
 
 
 # ---- the order of RFC 6612 figure 6 ----

@@ -296,6 +296,17 @@ def in_order(evidence: Evidence, host: str, window: Window, requirement: str = "
     return Check(requirement, name, times == sorted(times), told)
 
 
+def roles_apart(evidence: Evidence, agent: str, anchor: str, requirement: str = "ANC-10") -> Check:
+    """Nodes registered with the home agent and gateways with the local mobility anchor, each with that one alone."""
+    own = [signal for signal in evidence.signals if is_home_update(signal)]
+    proxied = [signal for signal in evidence.signals if is_proxy_update(signal)]
+    strays = [f"BU {sequence(update)} to {update.destination}" for update in own if update.destination != agent]
+    strays += [f"PBU {sequence(update)} to {update.destination}" for update in proxied if update.destination != anchor]
+    name = f"{agent} is the home agent alone and {anchor} the local mobility anchor"
+    detail = some(strays) or f"{len(own)} BUs, {len(proxied)} PBUs"
+    return Check(requirement, name, bool(own and proxied) and not strays, detail)
+
+
 def untouched_by_home(
     evidence: Evidence, stream: int, gateways: Sequence[str], until: float, name: str, requirement: str
 ) -> Check:

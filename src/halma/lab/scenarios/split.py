@@ -20,6 +20,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv6Address, IPv6Interface
 
+from halma.lab import judge_home
 from halma.lab.daemons import Daemon, Table
 from halma.lab.evidence import Evidence
 from halma.lab.scenario import Conditions, Scenario
@@ -97,8 +98,9 @@ class Split:
         self._whole.timeline(lab)
 
     def checks(self, evidence: Evidence) -> Iterator[Check]:
-        """What must be seen in the whole."""
-        return self._whole.checks(evidence)
+        """What must be seen in the whole, and that each role was asked for its own part."""
+        yield from self._whole.checks(evidence)
+        yield judge_home.roles_apart(evidence, AGENT, "lma")
 
     def handovers(self, evidence: Evidence) -> Sequence[Handover]:
         """As in the whole."""
