@@ -90,8 +90,17 @@ def to_first(network: Network, packet: Ip) -> None:
 
 def too_big_about(outer: Ip, mtu: int) -> Ip:
     """What a router on the way says about a tunnel packet."""
+    return _error_about(outer, TOO_BIG, 0, mtu)
+
+
+def unreachable_about(outer: Ip) -> Ip:
+    """What it says when it cannot find the next hop."""
+    return _error_about(outer, UNREACHABLE, 3, 0)
+
+
+def _error_about(outer: Ip, kind: int, code: int, value: int) -> Ip:
     router = address(FAR)
-    body = bytes([2, 0, 0, 0]) + mtu.to_bytes(4, "big") + outer.bytes()[:1232]
+    body = bytes([kind, code, 0, 0]) + value.to_bytes(4, "big") + outer.bytes()[:1232]
     total = checksum(router + outer.source + len(body).to_bytes(4, "big") + bytes([0, 0, 0, 58]) + body)
     return Ip(router, outer.source, ICMPV6, body[:2] + total.to_bytes(2, "big") + body[4:])
 

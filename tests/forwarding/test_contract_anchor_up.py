@@ -31,6 +31,7 @@ from tests.forwarding.plane_traffic import (
     from_far,
     marked,
     too_big_about,
+    unreachable_about,
 )
 
 pytestmark = pytest.mark.root
@@ -176,6 +177,21 @@ def test_two_nodes_of_one_anchor_reach_each_other(network: Network, planes: Plan
     outer = network.wire("gateway.core0").receive(is_tunnelled(ANCHOR, GATEWAY))
     assert outer is not None
     assert marked(63)(outer)
+
+
+def test_errors_that_come_while_others_are_read_stop_nothing(network: Network, planes: Planes) -> None:
+    """As when a node leaves its link with a stream on its way to it."""
+    if planes.kind == "seg6":
+        pytest.skip("seg6 leaves errors about outer packets to the kernel")
+    bind(planes.anchor(), ROAMER, TO_FAR)
+    from_correspondent(network, udp(CORRESPONDENT, ROAMER, 100, port=71))
+    outer = network.wire("far.core0").receive(is_tunnelled(ANCHOR, FAR))
+    assert outer is not None
+    for _ in range(2000):
+        from_far(network, unreachable_about(outer))
+    network.wire("correspondent.eth0").drain()
+    from_correspondent(network, udp(CORRESPONDENT, ROAMER, 1461 - 48))
+    assert network.wire("correspondent.eth0").error(TOO_BIG) is not None
 
 
 @pytest.mark.rfc("5213#6.9.5-2", "5213#6.9.5-10")

@@ -225,7 +225,12 @@ class SlowPath:
 
     def _read_tunnel(self) -> None:
         for _ in range(_BUDGET):
-            inner, ancillary, _, address = self._tunnel.recvmsg(65536, 128)
+            try:
+                inner, ancillary, _, address = self._tunnel.recvmsg(65536, 128)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                continue  # an ICMPv6 error has come since the last were read: it is in their queue, and read there
             local, traffic_class = b"", 0
             for level, kind, data in ancillary:
                 if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
