@@ -125,6 +125,13 @@ def test_a_registration_from_another_place(world: HomeWorld) -> None:
     assert failed(world) == {"registered", "not proxied"}
 
 
+def test_a_refresh_over_the_old_link_is_not_the_registration_from_the_new_one(world: HomeWorld) -> None:
+    """It was sent when the lab had begun to take the link away."""
+    world.abroad(LEFT + 0.001, home_update(6, 15, STRANGER, STRANGER), up=True)
+    world.abroad(LEFT + 0.0015, home_answer(6, 15, STRANGER), up=False)
+    assert failed(world) == set()
+
+
 def registered_with(world: HomeWorld, sent: bytes, answered: bytes | None = None) -> set[str]:
     """The checks that fail when the node registers with another message, or is answered with one."""
     world.forget(home_update(7, 15))

@@ -106,10 +106,10 @@ class Exchange:
 
 
 def accepted(evidence: Evidence, host: str, window: Window, wanted: Callable[[Signal], bool]) -> Exchange | None:
-    """The first update of a kind that a host sent after a movement and that was accepted."""
+    """The first update of a kind that a host sent over the link that it had come to and that was accepted."""
     answers = home_answers(evidence, host)
     for update in home_updates(evidence, host):
-        if window.moved <= update.sent < window.until and wanted(update):
+        if (window.link_up or window.moved) <= update.sent < window.until and wanted(update):
             answer = answer_to(update, answers)
             if answer is not None and status(answer) == 0:
                 return Exchange(update, answer)

@@ -18,8 +18,8 @@ from halma.lab.topology import Topology
 
 _NODE, _HOST = 1, 2
 GATEWAYS = (1, 2)
-OWN_MOBILITY = {"proxy_mobility": False}
-"""What the profile of a node says that has Mobile IPv6 alone."""
+OWN_MOBILITY = {"proxy_mobility": False, "lifetime_seconds": 600}
+"""What the profile of a node says that has Mobile IPv6 alone, and that needs no refresh while this is played."""
 
 
 def own_stop(gateway: int) -> Stop:

@@ -26,6 +26,8 @@ from halma.value import value
 
 LONGEST_GAP_MS = 500.0
 LONGEST_GAP_LOSSY_MS = 8000.0
+_MORE_THAN_A_PACKET = 2000
+"""How much the ends of a connection send at a time: full packets have to get through each tunnel, those inside others too."""
 
 
 @value
@@ -53,7 +55,7 @@ class Traveller(ABC):
     def streams(self) -> Sequence[Stream]:
         """What it says and is told."""
         probes = both_ways(self.down, "cn", self.name, self._interval_ms)
-        return (*probes, Conversation(self.connection, self.name, "cn"))
+        return (*probes, Conversation(self.connection, self.name, "cn", size=_MORE_THAN_A_PACKET))
 
     def visits(self, evidence: Evidence) -> Iterator[tuple[Stop, Window]]:
         """Its stops, each with the movement to it. Raises IndexError where it never came."""
