@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from halma.lab.forge import datagram, header
 from halma.lab.probe import BASE_PORT, Probe, encode
 from halma.lab.recording import statistics
 from halma.lab.topology import Topology
+from halma.lab.verdict import Check
 from halma.wire import Message
 from halma.wire import encode as encode_message
 from halma.wire.pcap import ETHERNET, write_frame, write_interface, write_section
@@ -87,6 +89,11 @@ class Records:
         for node, told in nodes.items():
             (self.directory / "traffic" / f"{node}.json").write_text(json.dumps(told))
         return Evidence(self.topology, self.directory)
+
+    def failed(self, asked: Mapping[str, Callable[[Evidence], Check]]) -> set[str]:
+        """Which of these checks fail."""
+        evidence = self.evidence()
+        return {name for name, ask in asked.items() if not ask(evidence).passed}
 
     def _heard(self, node: str, marked: list[tuple[str, bytes]]) -> int:
         """How many of these frames were heard on the links of a node."""
