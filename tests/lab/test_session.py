@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from halma.lab.capture import Captures
 from halma.lab.daemons import Daemon, Table, to_toml
 from halma.lab.evidence import Evidence
 from halma.lab.moves import handovers
-from halma.lab.network import RUN, Network, alive, labs, namespaces, processes_in, remove_remains
+from halma.lab.network import RUN, Network, alive, inode, labs, namespaces, processes_in, remove_remains
 from halma.lab.processes import LabError, inside, run
 from halma.lab.recording import read
 from halma.lab.session import Lab
@@ -50,6 +51,22 @@ def test_a_network_is_built_and_gone(tmp_path: Path) -> None:
     assert left_of(identity) == []
     assert processes_in(inodes) == []
     assert not alive(identity)
+
+
+@root
+def test_no_other_namespace_is_taken_for_one_of_a_lab_that_has_gone(namespace: Callable[[str], str]) -> None:
+    """The kernel uses the numbers of namespaces again, for another lab's as well."""
+    network = Network(pair())
+    network.claim()
+    network.build_nodes()
+    network.close()
+    others = set()
+    for number in range(10):
+        others.add(inode(namespace(f"other{number}")))
+        time.sleep(0.05)  # the kernel takes namespaces down when it comes to it
+    network.release()
+    assert len(others) == 10
+    assert not others & network.inodes
 
 
 @root

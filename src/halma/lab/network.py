@@ -146,7 +146,9 @@ class Network:
         self.attached: dict[str, str] = {}
         """At which gateway each host is; hosts in the air are missing."""
         self.inodes: set[int] = set()
-        """The kernel's numbers of all namespaces that were made, which stay true after their names have gone."""
+        """The kernel's numbers of all namespaces that were made; until `release` no others have them, also when the names of
+        these have gone."""
+        self._held: list[int] = []
         self._index = _FIRST_INDEX
         self._lock = -1
 
@@ -155,6 +157,7 @@ class Network:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+        self.release()
 
     def namespace(self, node: str) -> str:
         """The name of a node's namespace."""
@@ -175,7 +178,8 @@ class Network:
     def build_nodes(self) -> None:
         """Make the namespaces. Raises LabError."""
         run("ip", "-batch", "-", text="".join(f"netns add {name}\n" for name in self.all_namespaces()))
-        self.inodes = {inode(name) for name in self.all_namespaces()}
+        self._held = [os.open(f"/run/netns/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in self.all_namespaces()]
+        self.inodes = {os.fstat(descriptor).st_ino for descriptor in self._held}
         for name in (AIR, *(node.name for node in self.topology.nodes)):
             settings = dict(_SYSCTLS)
             if name != AIR and self.topology.node(name).kind.forwards:
@@ -283,3 +287,9 @@ class Network:
             os.close(self._lock)
             self._lock = -1
             shutil.rmtree(self.directory, ignore_errors=True)
+
+    def release(self) -> None:
+        """Let the kernel give the numbers of the namespaces to others: nobody looks any more for processes that are left in
+        them."""
+        while self._held:
+            os.close(self._held.pop())

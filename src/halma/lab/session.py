@@ -148,6 +148,7 @@ class Lab:
                 except (OSError, LabError) as error:
                     self.remains.append(str(error))
             self.remains += self._left_behind()
+            self.network.release()
 
     def start(self, daemons: Sequence[Daemon] = ()) -> None:
         """Start captures and daemons. Raises LabError."""
