@@ -98,7 +98,7 @@ class PmipHandover:
 
     def checks(self, evidence: Evidence) -> Iterator[Check]:
         """What must be seen, by requirement."""
-        lossy = any(link.impairment is not None and link.impairment.loss for link in evidence.topology.links)
+        lossy = evidence.topology.lossy
         yield judge.captures_complete(evidence)
         yield judge.daemons_lived(evidence)
         yield judge_traffic.sockets_agree(evidence)
