@@ -136,7 +136,8 @@ def test_a_link_stays_in_the_air_until_its_old_gateway_has_let_go(tmp_path: Path
             lab.network.move("h1", "r2", patience=0.2)
         assert lab.network.attached == {}
         hook.close()
-        place(lab, 2)
+        lab.move("h1", "r2")
+        assert "06:00:00:00:01:01" in lab.command("r2", "ip", "link", "show", "ap1"), "it is no interface of r1 any more"
         with inside(lab.network.namespace("r2")):
             assert hooked(socket.if_nametoindex("ap1"), AttachType.TCX_INGRESS) == 0
         program.close()

@@ -8,7 +8,8 @@ Three traps of the kernel are avoided here. Interface indices are given out by t
 veth whose own index equals its peer's is taken for a hardware link by the kernel's link watch, which then reports its
 carrier up to one second late. Frames that a relay carries come from TAP devices, so that checksums are finished. And a program
 that was hooked into an interface by TCX goes along when the interface changes its namespace, and would forward for the old
-gateway what the host sends to the new one: a link stays in the air until the old gateway has unhooked what it had there.
+gateway what the host sends to the new one: a link stays in the air until the old gateway has unhooked what it had there. The
+link-layer address that the old gateway gave it does not go along either.
 
 Always holds: after `close` no namespace of the lab exists, and with the namespaces all their interfaces, routes, tables
 and rules are gone.
@@ -136,6 +137,11 @@ def _end_processes(inodes: Collection[int]) -> list[int]:
     return numbers
 
 
+def _far_link_layer_address(access: AccessLink) -> str:
+    """What a far end has where nobody has given it another one."""
+    return f"06{access.link_layer_address[2:]}"
+
+
 class Network:
     """The namespaces of one lab. Use it as a context manager, or call `close`."""
 
@@ -244,7 +250,10 @@ class Network:
             if not self._released(access.far, patience):
                 raise LabError(f"{before} does not let go of the link of {host}")
         if gateway is not None:
-            run("ip", "-n", self.namespace(AIR), "link", "set", access.far, "netns", self.namespace(after))
+            # Two requests: one that asks for both changes the address when the gateway has seen the interface already.
+            own = f"link set {access.far} address {_far_link_layer_address(access)}\n"
+            moved = f"link set {access.far} netns {self.namespace(after)}\n"
+            run("ip", "-n", self.namespace(AIR), "-batch", "-", text=own + moved)
             self.attached[host] = gateway
 
     def _released(self, far: str, patience: float) -> bool:
