@@ -51,14 +51,14 @@ def update(number: int, sequence: int, lifetime: int, host: int = 1) -> bytes:
     return mobility(gateway(number), LMA, BindingUpdate(sequence, flags, lifetime, options))
 
 
-def answer(number: int, sequence: int, lifetime: int, status: int = 0, prefix: int = 1) -> bytes:
+def answer(number: int, sequence: int, lifetime: int, status: int = 0, prefix: int = 1, anchor: bytes = LMA) -> bytes:
     """A PBA about host 1 to gateway `number`."""
     options = (
         MobileNodeIdentifier(1, domain.host_identifier(1).encode()),
         HomeNetworkPrefix(64, domain.host_prefix(prefix).network_address.packed),
     )
     flags = BindingAcknowledgementFlag.PROXY
-    return mobility(LMA, gateway(number), BindingAcknowledgement(status, flags, sequence, lifetime, options))
+    return mobility(anchor, gateway(number), BindingAcknowledgement(status, flags, sequence, lifetime, options))
 
 
 class World(Records):
