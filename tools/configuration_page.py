@@ -55,6 +55,7 @@ KINDS: dict[Any, tuple[str, Callable[[Any], str]]] = {
     _kind(types.AnyPrefix): ("prefix", str),
     _kind(types.HomeNetworkPrefix): ("/64 prefix", str),
     _kind(AccessPrefix): ("prefix, /16 to /64", str),
+    _kind(types.DomainName): ("domain name", str),
     _kind(types.Identifier): ("identifier", show_identifier),
     _kind(types.Interface): ("interface", str),
     _kind(types.InterfacePattern): ("interface or pattern", str),

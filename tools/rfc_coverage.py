@@ -35,6 +35,7 @@ CLAIMED: Mapping[str, tuple[str, ...]] = {
     "3963": ("5", "6", "7"),
     "4283": (),
     "4285": (),
+    "5026": ("5.1",),
 }
 """The RFCs, and of each the sections (none: all), whose rules are accounted for."""
 
@@ -42,6 +43,7 @@ TITLES: Mapping[str, str] = {
     "3963": "Network Mobility",
     "4283": "Mobile Node Identifier Option",
     "4285": "Authentication Protocol for Mobile IPv6",
+    "5026": "Mobile IPv6 Bootstrapping in Split Scenario",
     "5213": "Proxy Mobile IPv6",
     "5846": "Binding Revocation",
     "5847": "Heartbeat Mechanism for PMIPv6",

@@ -65,6 +65,14 @@ def test_a_mobile_router_has_networks(tmp_path: Path, key: Path) -> None:
     assert configuration.node.networks == (MobileNetwork(read_address("2001:db8:f00::"), 56),)
 
 
+@pytest.mark.requirement("MN-5")
+def test_the_anchor_may_be_named_instead(tmp_path: Path, key: Path) -> None:
+    more = 'home_domain = "example.org."\nname_servers = ["2001:db8:53::1"]'
+    node = load_node(written(tmp_path, GOOD.format(key=key).replace('home_agent = "2001:db8:1::1"', more))).node
+    assert (node.home_agents, node.home_agent_name, node.home_domain) == ((), None, "example.org")
+    assert node.name_servers == (read_address("2001:db8:53::1"),)
+
+
 @pytest.mark.parametrize(
     ("before", "after", "mistake"),
     [
@@ -82,6 +90,32 @@ def test_a_mobile_router_has_networks(tmp_path: Path, key: Path) -> None:
             "node.other_home_agents: there is no",
         ),
         ("identifier", 'other_home_agents = ["2001:db8:1::1"]\nidentifier', "node.other_home_agents[0]: is listed twice"),
+        ("identifier", 'home_agent_name = "ha.example.org"\nidentifier', "node.home_agent_name: is given, and so is"),
+        ("identifier", 'home_domain = "example.org"\nidentifier', "node.home_domain: is given, and so is home_agent"),
+        (
+            'home_agent = "2001:db8:1::1"',
+            'home_agent_name = "ha.example.org"\nhome_domain = "example.org"',
+            "node.home_domain: is given, and so is home_agent_name",
+        ),
+        (
+            'home_agent = "2001:db8:1::1"',
+            'home_domain = "example.org"\nother_home_agents = ["2001:db8:1::2"]',
+            "node.other_home_agents: there is no",
+        ),
+        ('home_agent = "2001:db8:1::1"', 'home_domain = "_mip6._ipv6.example.org"', 'node.home_domain: "_mip6._ipv6'),
+        ('home_agent = "2001:db8:1::1"', 'home_agent_name = ""', 'node.home_agent_name: "" is not a domain name'),
+        ('home_agent = "2001:db8:1::1"', f'home_domain = "{"a." * 121}org"', "node.home_domain: "),
+        ("identifier", 'name_servers = ["2001:db8:53::1"]\nidentifier', "node.name_servers: is given, but there is no"),
+        (
+            'home_agent = "2001:db8:1::1"',
+            'home_domain = "example.org"\nname_servers = ["2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8::4"]',
+            "node.name_servers: has 4 of them",
+        ),
+        (
+            'home_agent = "2001:db8:1::1"',
+            'home_domain = "example.org"\nname_servers = ["2001:db8::1", "2001:db8::1"]',
+            "node.name_servers[1]: is listed twice",
+        ),
         ("identifier", "mobile_router = true\nidentifier", "node.inner_interface: is missing"),
         ("identifier", "mobile_router = true\nidentifier", "node.mobile_network_prefixes: is missing"),
         ("identifier", 'inner_interface = "lan0"\nidentifier', "node.inner_interface: is given, but mobile_router is false"),

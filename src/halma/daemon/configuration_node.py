@@ -2,7 +2,8 @@
 """node.toml: its tables, each key declared and described once, and what must hold between them.
 
 RFC 6275 sections 11 and 13 (a mobile node's variables), RFC 3963 section 5 (mobile routers), RFC 4285 section 5.1
-(associations). The descriptions here are the reference that `docs/configuration.md` is generated from.
+(associations), RFC 5026 section 5.1 (home agents by DNS). The descriptions here are the reference that
+`docs/configuration.md` is generated from.
 
 Always holds: a `NodeConfiguration` that `read_node` gives has no mistake in it; a key is in no table, only the file that holds
 it.
@@ -26,6 +27,7 @@ from halma.daemon.configuration_types import (
     AbsolutePath,
     Address,
     AnyPrefix,
+    DomainName,
     HomeNetworkPrefix,
     Identifier,
     Interface,
@@ -42,6 +44,7 @@ from halma.security.authentication import Key
 from halma.text import Prefix
 
 HOME_LENGTH = 64
+MOST_NAME_SERVERS = 3
 LONGEST_NETWORK = 64
 """A mobile network prefix is this long at the most: what its hosts need to form addresses."""
 
@@ -86,10 +89,35 @@ class NodeTable(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     home_agent: Annotated[
         Address | None,
-        Meta(description="The anchor's address. Default: the home link is asked for home agents (RFC 6275 section 11.4.1)."),
+        Meta(
+            description="The anchor's address. Without it, and without `home_agent_name` and `home_domain`, the home link is "
+            "asked for home agents (RFC 6275 section 11.4.1)."
+        ),
     ] = None
     other_home_agents: Annotated[
         tuple[Address, ...], Meta(description="Home agents to turn to, in this order, when `home_agent` does not serve.")
+    ] = ()
+    home_agent_name: Annotated[
+        DomainName | None,
+        Meta(
+            description="The anchor's name, instead of its address: the DNS is asked for AAAA records (RFC 5026 section 5.1.1) "
+            "before the node leaves its home, when an answer is out of date, and when no anchor serves. A forged answer can "
+            "keep the node from registering, and no more: whoever it leads to does not have the key."
+        ),
+    ] = None
+    home_domain: Annotated[
+        DomainName | None,
+        Meta(
+            description="The domain that has the anchor: as `home_agent_name`, by the SRV records of `_mip6._ipv6` under this "
+            "name, by priority and weight (RFC 5026 section 5.1.2)."
+        ),
+    ] = None
+    name_servers: Annotated[
+        tuple[Address, ...],
+        Meta(
+            description="The name servers that are asked, three at the most. Default: those of /etc/resolv.conf that have an "
+            "IPv6 address and are not on this machine, or else those that systemd-resolved itself asks."
+        ),
     ] = ()
     identifier: Annotated[Identifier, Meta(description="The node's identifier towards the anchor (RFC 4283).")] = b""
     lifetime_seconds: Annotated[
@@ -241,6 +269,20 @@ def _check_home(node: NodeTable, reader: Reader) -> None:
         reader.mistake("node.other_home_agents", "there is no home_agent that these could be others of")
     for index, _ in repeated(node.home_agents):
         reader.mistake(f"node.other_home_agents[{index - 1}]", "is listed twice")
+    _check_names(node, reader)
+
+
+def _check_names(node: NodeTable, reader: Reader) -> None:
+    """Home agents come from one place."""
+    given = [key for key in ("home_agent", "home_agent_name", "home_domain") if getattr(node, key)]
+    for key in given[1:]:
+        reader.mistake(f"node.{key}", f"is given, and so is {given[0]}: say in one way what the anchor is")
+    if node.name_servers and not (node.home_agent_name or node.home_domain):
+        reader.mistake("node.name_servers", "is given, but there is no home_agent_name and no home_domain to ask for")
+    if len(node.name_servers) > MOST_NAME_SERVERS:
+        reader.mistake("node.name_servers", f"has {len(node.name_servers)} of them; {MOST_NAME_SERVERS} are asked at the most")
+    for index, _ in repeated(node.name_servers):
+        reader.mistake(f"node.name_servers[{index}]", "is listed twice")
 
 
 def _check_router(node: NodeTable, reader: Reader) -> None:

@@ -15,11 +15,14 @@ from msgspec import Meta
 
 from halma.daemon.configuration_reader import READ, WHY, Reader
 from halma.policy.patterns import WILDCARD, is_realm, narrowness, overlap
-from halma.text import Prefix, read_address, read_identifier, read_link_layer_address, read_prefix, show_identifier
+from halma.text import Prefix, read_address, read_identifier, read_link_layer_address, read_prefix, show_identifier, show_text
 
 HNP_LENGTH = 64
 """Home network prefixes are /64: what a host needs for SLAAC (RFC 4862 section 5.5.3, RFC 4291 section 2.5.4)."""
 _LINK_LOCAL = Prefix(b"\xfe\x80" + bytes(14), 10)
+LONGEST_DOMAIN_NAME = 240
+"""Characters; the DNS has room for 253, and the service goes in front."""
+_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _PATTERN_SIGNS = re.compile(r"[*?\[]")
 
 
@@ -71,6 +74,14 @@ def read_interface_pattern(text: str) -> str:
     return text
 
 
+def read_domain_name(text: str) -> str:
+    """A name of the DNS as hosts have them (RFC 1123 section 2.1), without the final dot. Raises ValueError."""
+    name = text.removesuffix(".")
+    if len(name) > LONGEST_DOMAIN_NAME or not all(_LABEL.fullmatch(label) for label in name.split(".")):
+        raise ValueError(f'"{show_text(text, 80)}" is not a domain name such as ha.example.org (in ASCII: xn--...)')
+    return name
+
+
 def read_absolute_path(text: str) -> str:
     """A path that does not depend on where the daemon was started. Raises ValueError."""
     if not text.startswith("/") or "\0" in text:
@@ -90,6 +101,7 @@ LinkLocalAddress = Annotated[bytes, Meta(extra={READ: read_link_local_address})]
 LinkLayerAddress = Annotated[bytes, Meta(extra={READ: read_link_layer_address})]
 AnyPrefix = Annotated[Prefix, Meta(extra={READ: read_unicast_prefix})]
 HomeNetworkPrefix = Annotated[Prefix, Meta(extra={READ: read_home_network_prefix})]
+DomainName = Annotated[str, Meta(extra={READ: read_domain_name})]
 Identifier = Annotated[bytes, Meta(extra={READ: read_identifier})]
 Interface = Annotated[str, Meta(extra={READ: read_interface})]
 InterfacePattern = Annotated[str, Meta(extra={READ: read_interface_pattern})]

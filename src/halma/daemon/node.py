@@ -17,6 +17,7 @@ from halma.control.schema import ControlError, Request, Retry, Show
 from halma.daemon.configuration import ConfigurationError, NodeConfiguration, load_node
 from halma.daemon.courier import Courier
 from halma.daemon.courier import Side as CourierSide
+from halma.daemon.home_agent_names import HomeAgentNames
 from halma.daemon.log import Log
 from halma.daemon.node_link import NodeLink
 from halma.daemon.node_state import NodeState
@@ -29,6 +30,7 @@ from halma.engine.node_api import NodeEvent, NodeSettings, Remember, RetryReques
 from halma.forwarding.plane import PlaneSettings, PortKind, Side
 from halma.netio.signalling import SignallingSocket
 from halma.security.authentication import AuthenticationGuardian
+from halma.text import show_address
 
 FAREWELL_SECONDS = 1.2
 """How long a clean stop waits for the home agent's acknowledgement: a little more than INITIAL_BINDACK_TIMEOUT."""
@@ -51,6 +53,7 @@ class NodeService(Service):
         self._configuration = configuration
         self._path = path
         self._link = NodeLink(configuration.node.interface, configuration.node.inner_interface, self._post, self._report)
+        self._names = HomeAgentNames([show_address(server) for server in configuration.node.name_servers], self._post)
         self._node: Node
         self._settings: NodeSettings
         self._courier: Courier
@@ -86,6 +89,8 @@ class NodeService(Service):
             home_address=home_address,
             home_prefix=table.prefix,
             home_agents=table.home_agents,
+            home_agent_name=table.home_agent_name or "",
+            home_domain=table.home_domain or "",
             link_local_address=link.link_local_address,
             interface_identifier=link.interface_identifier,
             identifier=table.identifier,
@@ -120,7 +125,7 @@ class NodeService(Service):
 
     def handlers(self) -> dict[type, Callable[[Any], Iterable[Any]]]:
         """The effects of a node; those about its link are carried out by `NodeLink`."""
-        return {**self._link.handlers(), Remember: self._remember, SendIcmp: self._send_icmp}
+        return {**self._link.handlers(), **self._names.handlers(), Remember: self._remember, SendIcmp: self._send_icmp}
 
     async def begin(self, state: State) -> None:  # noqa: ARG002  (nor peers that lose sessions)
         """Take the interface over."""
@@ -132,6 +137,7 @@ class NodeService(Service):
 
     async def end(self) -> None:
         """Tell the home agent, and give the interface back."""
+        self._names.close()
         self.runner.post(StopRequested())
         loop = asyncio.get_running_loop()
         limit = loop.time() + FAREWELL_SECONDS

@@ -1,24 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a mobile node asks its home link for from afar: home agents, and prefixes.
+"""What a mobile node asks for from afar: home agents, and the prefixes of its home link.
 
 RFC 6275 sections 11.4.1 (Dynamic Home Agent Address Discovery), 11.4.2 and 11.4.3 (mobile prefix discovery), 6.5 to 6.8, 11.8;
-RFC 3963 section 7 (flag R); RFC 2526 (the anycast address).
+RFC 3963 section 7 (flag R); RFC 2526 (the anycast address). Where the configuration has a name instead of addresses, the DNS is
+asked in place of the home link (`home_agent_lookup`).
 
-Always holds: one question of each kind is out at most, and only its own answer is taken, once.
+Always holds: one question of each kind is out at most, and only its own answer is taken, once; home agents come from one
+source, which the configuration decides.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import Enum
 from hashlib import sha256
 from math import inf
 
 from halma.engine.api import Severity
+from halma.engine.home_agent_lookup import HomeAgentLookup
 from halma.engine.node_api import (
     DHAAD_RETRIES,
     INITIAL_DHAAD_TIMEOUT,
     INITIAL_SOLICIT_TIMER,
     MAX_BINDACK_TIMEOUT,
+    HomeAgentsFound,
+    HomeAgentsNotFound,
     IcmpReceived,
     SendIcmp,
 )
@@ -43,6 +49,15 @@ ABOUT_TO_END = 0.25
 """The share of the time last told that is left of the home prefix when it is asked for anew."""
 
 
+class Origin(Enum):
+    """Where the node knows its home agents from."""
+
+    CONFIGURATION = "configuration"
+    NAME = "DNS name"
+    SERVICE = "DNS service"
+    HOME_LINK = "home link"
+
+
 class HomeDiscovery:
     """See the module. `found` hears of the home agents, `valid_until` of the end of the home prefix (monotonic)."""
 
@@ -52,6 +67,15 @@ class HomeDiscovery:
         self._context = context
         self._found = found
         self._valid_until = valid_until
+        settings = context.settings
+        if settings.home_agents:
+            self.origin = Origin.CONFIGURATION
+        elif settings.home_agent_name:
+            self.origin = Origin.NAME
+        else:
+            self.origin = Origin.SERVICE if settings.home_domain else Origin.HOME_LINK
+        by_dns = self.origin in (Origin.NAME, Origin.SERVICE)
+        self._lookup = HomeAgentLookup(context, found) if by_dns else None
         self._source = b""
         self._agent = b""
         self._questions = 0
@@ -68,6 +92,8 @@ class HomeDiscovery:
     def at(self, care_of_address: bytes, agent: bytes) -> None:
         """The node asks from here, and prefixes of this home agent. Empty: it asks nobody."""
         self._source, self._agent = care_of_address, agent
+        if self._lookup is not None:
+            self._lookup.at(care_of_address)
         if not care_of_address:
             self._context.disarm(Timer.DISCOVER)
             self._identifier = None
@@ -75,11 +101,21 @@ class HomeDiscovery:
             self._context.disarm(Timer.PREFIXES)
             self._prefix_identifier = None
 
+    def at_home(self) -> None:
+        """The node has its home address on its home link: of what there is to know, it can ask for its home agents there, and
+        has them before it leaves."""
+        if self._lookup is not None:
+            self._lookup.at(self._context.settings.home_address)
+
     # ---- home agents (section 11.4.1) ----
 
     def discover(self) -> None:
-        """Look for home agents, unless that is being done."""
-        if self._source and self._context.remaining(Timer.DISCOVER) is None:
+        """No home agent serves: look for others, unless that is being done, or the configuration has them."""
+        if self.origin is Origin.CONFIGURATION:
+            return
+        if self._lookup is not None:
+            self._lookup.ask()
+        elif self._source and self._context.remaining(Timer.DISCOVER) is None:
             self._attempts = 0
             self._discover_due(b"")
 
@@ -102,6 +138,11 @@ class HomeDiscovery:
         context.do(SendIcmp(self._source, anycast, HomeAgentAddressDiscoveryRequest(self._identifier, flags)))
         context.arm(Timer.DISCOVER, self._timeout)
         self._timeout *= 2
+
+    def looked_up(self, event: HomeAgentsFound | HomeAgentsNotFound) -> None:
+        """What has come of a question to the DNS."""
+        if self._lookup is not None:
+            self._lookup.answered(event)
 
     def reply(self, event: IcmpReceived, message: HomeAgentAddressDiscoveryReply) -> None:
         """A reply has come (section 6.6)."""

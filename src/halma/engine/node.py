@@ -42,6 +42,8 @@ from halma.engine.node_api import (
     UNSPECIFIED,
     AddressClaimed,
     AdvertiseAddress,
+    HomeAgentsFound,
+    HomeAgentsNotFound,
     HomePath,
     IcmpReceived,
     LinkDown,
@@ -150,6 +152,8 @@ class Node:
             self._movement.link_down()
         elif isinstance(event, IcmpReceived):
             self._icmp_received(event)
+        elif isinstance(event, HomeAgentsFound | HomeAgentsNotFound):
+            self._discovery.looked_up(event)
         elif isinstance(event, MalformedReceived):
             self._malformed(event)
         elif isinstance(event, RetryRequested):
@@ -192,12 +196,19 @@ class Node:
             "state": self._state(),
             "care_of_address": self._care_of_address,
             "anchor": registrations.agent,
+            "anchor_from": self._anchor_from(),
             "prefixes": [(network.prefix, network.length) for network in settings.networks] if settings.mobile_router else [],
             "lifetime_seconds": entry.lifetime * LIFETIME_UNIT if entry is not None and entry.acknowledged else 0,
             "remaining_seconds": max(0.0, entry.expires - now.monotonic) if entry is not None else 0.0,
             "registered_seconds": now.monotonic - entry.since if entry is not None and entry.acknowledged else 0.0,
             **self._movement.describe(),
         }
+
+    def _anchor_from(self) -> str:
+        agent = self._registrations.agent
+        if agent and agent not in self._registrations.agents:
+            return "former registration"
+        return self._discovery.origin.value if agent else ""
 
     def _state(self) -> str:
         registrations = self._registrations
@@ -357,9 +368,8 @@ class Node:
                 self._tell_on_link(router)
 
     def agents_exhausted(self) -> None:
-        """Look for other home agents, where the configuration leaves that to the node."""
-        if not self._settings.home_agents:
-            self._discovery.discover()
+        """Look for other home agents."""
+        self._discovery.discover()
 
     def prefixes_wanted(self) -> None:
         """RFC 6275 section 11.7.3, status 1."""
@@ -391,6 +401,7 @@ class Node:
         self._is_bound = False
         self._pending.clear()
         self._context.do(SetHomePath(HomePath.LINK))
+        self._discovery.at_home()
         for prefix, length, kind in self._entries():
             self._context.do(Unbind(self._context.op(), prefix, length, kind))
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a mobile node is told and what it wants done: its settings, events and effects.
 
-RFC 6275 sections 11 to 13, RFC 3963 section 5 (mobile routers), RFC 4285 (authentication), RFC 4429 (optimistic addresses).
+RFC 6275 sections 11 to 13, RFC 3963 section 5 (mobile routers), RFC 4285 (authentication), RFC 4429 (optimistic addresses), RFC
+5026 section 5.1 (home agents by DNS).
 
 Always holds: a node has one interface, which is not named; addresses are 16 bytes, link-layer addresses `bytes`, empty when
 unknown; times are seconds.
@@ -63,7 +64,8 @@ class MobileNetwork:
 class NodeSettings:
     """What one mobile node is configured with.
 
-    `home_agents` are tried in their order; when there are none, they are looked for (RFC 6275 section 11.4.1).
+    `home_agents` are tried in their order; when there are none, the DNS is asked for `home_agent_name` or, by service, for
+    `home_domain` (RFC 5026 section 5.1), and without either the home link (RFC 6275 section 11.4.1).
     `interface_identifier` (8 bytes) makes the first care-of address of each prefix; `secret` makes the others, see
     `care_of_address`. `link_local_address` has the interface's own identifier. `association` protects the signalling; without
     one, `insecure` must say so. `timestamps` sends the replay protection option of RFC 4285. A mobile router names its
@@ -78,6 +80,8 @@ class NodeSettings:
     link_local_address: bytes
     interface_identifier: bytes
     home_prefix_length: int = PREFIX_LENGTH
+    home_agent_name: str = ""
+    home_domain: str = ""
     identifier: bytes = b""
     secret: bytes = b""
     association: Association | None = None
@@ -162,6 +166,35 @@ class IcmpReceived:
 
 
 @value
+class HomeAgentRecord:
+    """A home agent as the DNS has it: its addresses, and how much it is preferred (RFC 2782: the lowest priority comes first;
+    of equals one that weighs more comes first oftener)."""
+
+    addresses: tuple[bytes, ...]
+    priority: int = 0
+    weight: int = 0
+
+
+@value
+class HomeAgentsFound:
+    """The DNS has answered `FindHomeAgents` number `op`; the answer is good for `lifetime` seconds. `seed` is where the order
+    among equals comes from."""
+
+    op: int
+    records: tuple[HomeAgentRecord, ...]
+    lifetime: float
+    seed: int
+
+
+@value
+class HomeAgentsNotFound:
+    """`FindHomeAgents` number `op` has come to nothing; `why` ends a sentence for people."""
+
+    op: int
+    why: str
+
+
+@value
 class RetryRequested:
     """The operator has mended what a home agent refused: try again at once. `op` other than 0 wants an `Answer`."""
 
@@ -185,6 +218,8 @@ NodeEvent = (
     | RouterUnreachable
     | AddressClaimed
     | IcmpReceived
+    | HomeAgentsFound
+    | HomeAgentsNotFound
     | RetryRequested
     | StopRequested
 )
@@ -279,6 +314,18 @@ class SendIcmp:
 
 
 @value
+class FindHomeAgents:
+    """Ask the DNS, from our address `source`, for the addresses of the host `name`, or `by_service` for the home agents of the
+    domain `name` (RFC 5026 section 5.1), instead of whatever it is being asked. `HomeAgentsFound` or `HomeAgentsNotFound`
+    tells what came of it."""
+
+    op: int
+    source: bytes
+    name: str
+    by_service: bool
+
+
+@value
 class Remember:
     """Write down for a next life: the last sequence number used, and which home agent may hold a binding until when (wall
     clock; 0 for none)."""
@@ -305,5 +352,6 @@ NodeEffect = (
     | SetOnLink
     | SetHomePath
     | SendIcmp
+    | FindHomeAgents
     | Remember
 )

@@ -25,6 +25,7 @@ class Timer(Enum):
     ANNOUNCE = "announce"
     FORWARD = "forward"
     DISCOVER = "discover"
+    LOOK_UP = "look up"
     PREFIXES = "prefixes"
     HOME_PREFIX = "home prefix"
 

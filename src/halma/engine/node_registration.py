@@ -61,7 +61,7 @@ class Subscriber(Protocol):
         """No home agent holds a binding any more: it has said so, or its time is over."""
 
     def agents_exhausted(self) -> None:
-        """No home agent is left to be tried."""
+        """No home agent serves: none is left to be tried, or the one in use does not answer."""
 
     def prefixes_wanted(self) -> None:
         """The home agent wants the node to look at the prefixes of its home link (status 1)."""
@@ -198,14 +198,23 @@ class Registrations:
         return waited
 
     def discovered(self, agents: tuple[bytes, ...]) -> None:
-        """These are the home agents of the home link, the preferred first (section 11.4.1)."""
+        """These are the home agents, the preferred first (section 11.4.1; RFC 5026 section 5.1). What serves is left alone, and
+        so is what another home agent would not mend."""
+        agent, request = self.agent, self.request
         self.agents = agents
-        self.halted = ""
-        self._refused.clear()
-        if self._agent not in self.entries:
-            self._agent = agents[0]
-        if self._goal is not None and self.request is None:
-            self._begin()
+        if self.halted in (Remedy.GIVE_UP.value, Remedy.ELSEWHERE.value):
+            return
+        if self.halted:
+            self.halted = ""
+            self._refused.clear()
+        if self._goal is None or self._goal[0] is not RequestKind.REGISTRATION or self.is_registered:
+            return
+        if request is not None and (agent in agents or request.attempts < SILENT_ATTEMPTS):
+            return
+        if agent in agents and self._context.remaining(Timer.RETRY) is not None:
+            return
+        self._agent = agents[0]
+        self._begin()
 
     # ---- updates out (section 11.7.1) ----
 
@@ -300,7 +309,10 @@ class Registrations:
             text = "home agent {:address} does not answer; still trying"
             self._context.report(Severity.WARNING, "no_acknowledgement", text, request.agent, peer=request.agent)
         timeout = min(2 * request.timeout, MAX_BINDACK_TIMEOUT)
-        if timeout == MAX_BINDACK_TIMEOUT and request.kind is RequestKind.REGISTRATION and len(self.agents) > 1:
+        silent = timeout == MAX_BINDACK_TIMEOUT and request.kind is RequestKind.REGISTRATION
+        if silent:
+            self._subscriber.agents_exhausted()
+        if silent and len(self.agents) > 1:
             self._agent = self._next_agent(request.agent)
             text = "home agent {:address} does not answer; trying {:address}"
             self._context.report(Severity.WARNING, "next_home_agent", text, request.agent, self._agent, peer=request.agent)
@@ -606,6 +618,7 @@ class Registrations:
         self._context.count("not_understood")
         if self._next_agent(agent) == agent:
             self._later(request, why)
+            self._subscriber.agents_exhausted()
             return
         self._lose(agent)
         self._drop_request()
