@@ -8,10 +8,18 @@ from typing import Any
 
 import pytest
 
-from halma.engine.api import Assurance, Protection, Report, Severity, Tunnel, sentence
+from halma.engine.api import Answer, Assurance, Protection, Report, Severity, Tunnel, sentence
 from halma.engine.chance import Chance
 from halma.engine.home_agent_lookup import LONGEST_LIFETIME, MAXIMUM_AGENTS, PATIENCE, SHORTEST_LIFETIME, in_order
-from halma.engine.node_api import FindHomeAgents, HomeAgentRecord, HomeAgentsFound, HomeAgentsNotFound, LinkUp, SendIcmp
+from halma.engine.node_api import (
+    FindHomeAgents,
+    HomeAgentRecord,
+    HomeAgentsFound,
+    HomeAgentsNotFound,
+    LinkUp,
+    RetryRequested,
+    SendIcmp,
+)
 from halma.wire.messages import BindingRefreshRequest
 from halma.wire.numbers import Status
 from tests.engine.mobile import (
@@ -268,6 +276,33 @@ def test_another_link_is_another_chance_but_not_more_than_one_a_second() -> None
         effects = [*node.replug(), *node.advertise(prefix, router, bytes([2, 0, 0, 0, 1, number])), *node.advance(0.1)]
         asked += of(effects, FindHomeAgents)
     assert 1 <= len(asked) <= 3
+
+
+def test_on_another_link_the_wait_begins_anew() -> None:
+    node, question = arrived()
+    for _ in range(3):
+        node.give(HomeAgentsNotFound(question.op, "no answer"))
+        while not (questions := of(node.advance(1), FindHomeAgents)):
+            node.advertise()
+        (question,) = questions
+    effects = [*node.replug(), *node.advertise(ELSEWHERE, SECOND_ROUTER, SECOND_MAC), *node.advance(1)]
+    (question,) = of(effects, FindHomeAgents)
+    (report,) = of(node.give(HomeAgentsNotFound(question.op, "no answer")), Report)
+    assert sentence(report).endswith("asking again in 32 s")
+
+
+def test_the_operator_does_not_have_to_wait() -> None:
+    node, question = arrived()
+    assert of(node.give(RetryRequested(7)), Answer) == [Answer(7, {"retried": False})]  # it is being asked
+    node.give(HomeAgentsNotFound(question.op, "no answer"))
+    node.advance(2)
+    effects = node.give(RetryRequested(8))
+    assert of(effects, Answer) == [Answer(8, {"retried": True})]
+    (question,) = of(effects, FindHomeAgents)
+    answer(node, question, AGENT)
+    assert not of(node.give(RetryRequested()), FindHomeAgents)
+    at_home = Mobile().at_home()
+    assert of(at_home.give(RetryRequested(9)), Answer) == [Answer(9, {"retried": False})]
 
 
 # ---- home agents that do not serve ----

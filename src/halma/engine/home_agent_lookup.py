@@ -80,6 +80,14 @@ class HomeAgentLookup:
             self._pressing = True
             self._ask_in(wait)
 
+    def retry(self) -> bool:
+        """The operator has mended something: ask at once. Whether that was waited for."""
+        waited = bool(self._in_vain and self._source and not self._op)
+        if waited:
+            self._in_vain = 0
+            self._ask_in(0.0)
+        return waited
+
     def _pause(self) -> float:
         """Seconds between questions that do not help, more each time (RFC 5026 section 5.1.2: configurable)."""
         return self._context.settings.retry_interval * min(1 << max(self._in_vain - 1, 0), LONGEST_RETRY)

@@ -139,6 +139,10 @@ class HomeDiscovery:
         context.arm(Timer.DISCOVER, self._timeout)
         self._timeout *= 2
 
+    def retry(self) -> bool:
+        """The operator has mended something. Whether that was waited for."""
+        return self._lookup is not None and self._lookup.retry()
+
     def looked_up(self, event: HomeAgentsFound | HomeAgentsNotFound) -> None:
         """What has come of a question to the DNS."""
         if self._lookup is not None:

@@ -158,6 +158,7 @@ class Node:
             self._malformed(event)
         elif isinstance(event, RetryRequested):
             waited = self._registrations.retry()
+            waited = self._discovery.retry() or waited
             if event.op:
                 context.do(Answer(event.op, {"retried": waited}))
         elif isinstance(event, StopRequested):

@@ -196,7 +196,8 @@ class HomeAgentsNotFound:
 
 @value
 class RetryRequested:
-    """The operator has mended what a home agent refused: try again at once. `op` other than 0 wants an `Answer`."""
+    """The operator has mended what a home agent refused, or what kept the node from finding one: try again at once. `op` other
+    than 0 wants an `Answer`."""
 
     op: int = 0
 
