@@ -20,7 +20,16 @@ from halma.engine.api import (
     Send,
     Tunnel,
 )
-from halma.engine.node_api import HomePath, LinkDown, LinkUp, NodeSettings
+from halma.engine.node_api import (
+    FindHomeAgents,
+    HomeAgentRecord,
+    HomeAgentsFound,
+    HomeAgentsNotFound,
+    HomePath,
+    LinkDown,
+    LinkUp,
+    NodeSettings,
+)
 from tests.engine.home import KEY as AGENTS_KEY
 from tests.engine.home import Agent
 from tests.engine.mobile import (
@@ -34,6 +43,7 @@ from tests.engine.mobile import (
     KEY,
     ROUTER,
     ROUTER_MAC,
+    SECOND_AGENT,
     SECOND_MAC,
     SECOND_ROUTER,
     Mobile,
@@ -55,7 +65,7 @@ class World:
         self.random = Random(seed)
         self.loss, self.doubling, self.delay = loss, doubling, delay
         self.agent = Agent(refresh_advice=0.7)
-        self.node = Mobile(home_agents=(AGENT,), **settings)
+        self.node = Mobile(**{"home_agents": (AGENT,), **settings})
         self.agent.time = self.node.time = 5000.0
         self.node.wall += skew
         self.queue: list[tuple[float, int, str, Any]] = []
@@ -72,12 +82,26 @@ class World:
                 for _ in range(1 + (self.random.random() < self.doubling)):
                     if self.random.random() >= self.loss:
                         self.later(self.random.uniform(0.001, self.delay), towards, effect)
+            elif isinstance(effect, FindHomeAgents):
+                self.look_up(effect)
+
+    def look_up(self, effect: FindHomeAgents) -> None:
+        """A DNS that fails and lies as often as packets are lost."""
+        if self.random.random() < self.loss:
+            self.later(5.0, "names", HomeAgentsNotFound(effect.op, "no answer"))
+            return
+        agents = [SECOND_AGENT] if self.random.random() < self.loss else self.random.choice([[AGENT], [SECOND_AGENT, AGENT]])
+        lifetime, seed = self.random.uniform(0, 600), self.random.getrandbits(64)
+        records = tuple(HomeAgentRecord((agent,), 10, 1) for agent in agents)
+        self.later(self.random.uniform(0.001, self.delay), "names", HomeAgentsFound(effect.op, records, lifetime, seed))
 
     def later(self, seconds: float, what: str, item: Any) -> None:
         heappush(self.queue, (self.node.time + seconds, next(self.serial), what, item))
 
     def arrive(self, what: str, sent: Send) -> None:
         if what == "agent":
+            if sent.destination != AGENT:  # a stranger, who says nothing
+                return
             protection = Protection(Assurance.VALID, AGENTS_KEY)
             event = MessageReceived(sent.source, sent.destination, sent.message, sent.home_address, protection)
             self.carry(self.agent.give(event), "node")
@@ -134,6 +158,8 @@ class World:
                 _, _, what, item = heappop(self.queue)
                 if what == "router":
                     self.advertise(item)
+                elif what == "names":
+                    self.carry(self.node.give(item), "agent" if self.place else "nowhere")
                 elif what != "nowhere":
                     self.arrive(what, item)
             self.carry(self.node.advance(0), "agent" if self.place else "nowhere")
@@ -154,6 +180,19 @@ class World:
 @pytest.mark.parametrize("seed", range(12))
 def test_after_any_journey_both_ends_agree(seed: int) -> None:
     world = World(seed, loss=0.2, doubling=0.1, delay=3.0, lifetime=400)
+    for _ in range(40):
+        world.move(world.random.choice(list(LINKS)))
+        world.run(world.random.choice([0.05, 0.5, 2.0, 20.0, 300.0, 0.5 * HOUR]))
+    world.loss = world.doubling = 0.0
+    world.run(0.5 * HOUR)
+    assert not world.bare
+    assert world.agrees(), (world.place, world.node.row)
+
+
+@pytest.mark.requirement("MN-5")
+@pytest.mark.parametrize("seed", range(12))
+def test_after_any_journey_with_a_dns_that_fails_and_lies_both_ends_agree(seed: int) -> None:
+    world = World(seed, loss=0.2, doubling=0.1, delay=3.0, lifetime=400, home_agents=(), home_domain="example.org")
     for _ in range(40):
         world.move(world.random.choice(list(LINKS)))
         world.run(world.random.choice([0.05, 0.5, 2.0, 20.0, 300.0, 0.5 * HOUR]))
