@@ -116,6 +116,11 @@ def test_the_anchor_may_be_named_instead(tmp_path: Path, key: Path) -> None:
             'home_domain = "example.org"\nname_servers = ["2001:db8::1", "2001:db8::1"]',
             "node.name_servers[1]: is listed twice",
         ),
+        (
+            'home_agent = "2001:db8:1::1"',
+            'home_domain = "example.org"\nname_servers = ["2001:db8::1", "::1"]',
+            "node.name_servers[1]: is on this machine",
+        ),
         ("identifier", "mobile_router = true\nidentifier", "node.inner_interface: is missing"),
         ("identifier", "mobile_router = true\nidentifier", "node.mobile_network_prefixes: is missing"),
         ("identifier", 'inner_interface = "lan0"\nidentifier', "node.inner_interface: is given, but mobile_router is false"),

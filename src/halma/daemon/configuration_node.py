@@ -45,6 +45,7 @@ from halma.text import Prefix
 
 HOME_LENGTH = 64
 MOST_NAME_SERVERS = 3
+LOOPBACK = bytes(15) + b"\x01"
 LONGEST_NETWORK = 64
 """A mobile network prefix is this long at the most: what its hosts need to form addresses."""
 
@@ -281,6 +282,9 @@ def _check_names(node: NodeTable, reader: Reader) -> None:
         reader.mistake("node.name_servers", "is given, but there is no home_agent_name and no home_domain to ask for")
     if len(node.name_servers) > MOST_NAME_SERVERS:
         reader.mistake("node.name_servers", f"has {len(node.name_servers)} of them; {MOST_NAME_SERVERS} are asked at the most")
+    for index, server in enumerate(node.name_servers):
+        if server == LOOPBACK:
+            reader.mistake(f"node.name_servers[{index}]", "is on this machine, and would itself ask from the home address")
     for index, _ in repeated(node.name_servers):
         reader.mistake(f"node.name_servers[{index}]", "is listed twice")
 
