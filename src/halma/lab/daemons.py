@@ -26,7 +26,9 @@ Table = Mapping[str, "Scalar | Sequence[Scalar] | Table | Sequence[Table]"]
 _PATIENCE = 30.0
 
 ROUTER = "router"
-"""The role of `halma.lab.access_router`, which is no daemon of Halma's."""
+NAMES = "names"
+OWN_PROGRAMS = {ROUTER: "halma.lab.access_router", NAMES: "halma.lab.name_server"}
+"""Roles that no daemon of Halma's has, with the lab's programs for them."""
 
 KEYS = "{keys}"
 """Stands for the directory of a daemon's key files."""
@@ -58,9 +60,9 @@ def to_toml(tables: Table, prefix: str = "") -> str:
 
 
 def program(role: str) -> list[str]:
-    """The command of a role: `halma ROLE` of this installation, or the lab's own program for a plain router."""
-    if role == ROUTER:
-        return [sys.executable, "-m", "halma.lab.access_router"]
+    """The command of a role: `halma ROLE` of this installation, or the lab's own program."""
+    if role in OWN_PROGRAMS:
+        return [sys.executable, "-m", OWN_PROGRAMS[role]]
     beside = Path(sys.executable).with_name("halma")
     return [*([str(beside)] if beside.exists() else [sys.executable, "-m", "halma"]), role]
 
@@ -96,7 +98,7 @@ class Daemons:
                 if not isinstance(own, Mapping):
                     raise LabError(f"the daemon of {daemon.node} has no table [{daemon.role}]")
                 places = {"control_socket": str(self.control_socket(daemon.node)), "state_directory": str(state)}
-                if daemon.role != ROUTER:
+                if daemon.role not in OWN_PROGRAMS:
                     tables[daemon.role] = {**places, **own}
                 for name, key in daemon.keys:
                     (state / name).touch(mode=0o600)

@@ -160,7 +160,7 @@ class Lab:
         if daemons:
             self._say("starting the daemons")
         # Whoever is registered with comes before those who register.
-        for roles in ({"anchor", "router"}, {"gateway"}, {"node"}):
+        for roles in ({"anchor", "router", "names"}, {"gateway"}, {"node"}):
             self.daemons.start(*(daemon for daemon in daemons if daemon.role in roles))
 
     def stop(self) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from halma.lab.scenario import IDEAL, Play, Scenario
+from halma.lab.scenarios import a2_bootstrap
 from halma.lab.scenarios.a1 import GLOBAL, LOCAL
 from halma.lab.scenarios.a2_leave import GIVEN_UP, LEAVE
 from halma.lab.scenarios.a2_nemo import Nemo
@@ -24,6 +25,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     GLOBAL,
     LEAVE,
     GIVEN_UP,
+    a2_bootstrap.HOME,
+    a2_bootstrap.ABROAD,
     RETURN,
     Visited(),
     Nemo(),

@@ -50,6 +50,11 @@ def home_address(number: int = 1) -> IPv6Address:
     return domain.host_prefix(number).network_address + 1
 
 
+def care_of_address(number: int = 1) -> IPv6Address:
+    """The one that node `number` forms at the access router, of its link-layer address."""
+    return ROUTER_PREFIX.network_address + ((0x0000_00FF_FE00_0100) | number)
+
+
 def key(number: int = 1) -> str:
     """The key of node `number` and the anchor, as its file has it. It protects a lab, which nobody outside can reach."""
     return sha256(f"halma lab, node {number}".encode()).hexdigest()[:40]
@@ -157,8 +162,10 @@ def anchor_daemon(
     )
 
 
-def node_daemon(settings: Mapping[str, object] | None = None, number: int = 1) -> Daemon:
-    """Mobile node `number`."""
+def node_daemon(
+    settings: Mapping[str, object] | None = None, number: int = 1, anchor: Mapping[str, object] | None = None
+) -> Daemon:
+    """Mobile node `number`; `anchor` is what it knows of its anchor, by default the address."""
     return Daemon(
         node_name(number),
         "node",
@@ -166,7 +173,7 @@ def node_daemon(settings: Mapping[str, object] | None = None, number: int = 1) -
             "node": {
                 "interface": "eth0",
                 "home_address": str(home_address(number)),
-                "home_agent": str(domain.ANCHOR_ADDRESS),
+                **domain.table({"home_agent": str(domain.ANCHOR_ADDRESS)} if anchor is None else anchor),
                 "identifier": domain.host_identifier(number),
                 "lifetime_seconds": HOME_LIFETIME,
                 "association": {"spi": _SPI, "key_file": key_file(number)},
