@@ -38,6 +38,7 @@ wanted iproute2 "the lab" program ip
 wanted nftables "the lab" program nft
 wanted iputils-ping "the lab" program ping
 wanted tshark "the tests that let Wireshark judge our messages" program tshark
+wanted tcpdump "the tests that listen to a mobile node" program tcpdump
 wanted dnsmasq-base "the tests that ask a name server for home agents" program dnsmasq
 wanted busybox-static "the tests on a stock kernel" program busybox
 

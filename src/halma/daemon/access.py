@@ -229,6 +229,8 @@ class AccessInterfaces:
             try:
                 interface.set_addresses(effect.addresses)
             except OSError as error:
+                if error.errno == errno.ENODEV:  # the link has left, and netlink is about to say so
+                    return []
                 text = "cannot give {} its link-local addresses: {}"
                 self._report(Report(Severity.ERROR, "interface", text, b"", (interface.state.name, error)))
         return []
