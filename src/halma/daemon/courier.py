@@ -9,6 +9,7 @@ stands in the packet (RFC 6275 sections 6.1.1 and 11.3.1).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 
 from halma.engine.api import HomeAddressOptionReceived, MalformedReceived, MessageReceived, Protection, Send
@@ -29,6 +30,8 @@ from halma.wire.ipv6 import (
 )
 from halma.wire.numbers import NextHeader
 
+Outgoing = tuple[bytes, bytes, bytes]
+"""Source, destination, and the packet whole."""
 Carried = MessageReceived | HomeAddressOptionReceived | PrefixSolicited | MalformedReceived
 
 
@@ -125,8 +128,8 @@ class Courier:
         """The operator has other keys."""
         self._guardian = guardian
 
-    def send(self, effect: Send) -> int:
-        """Send a message; the errno of a refusal, else 0."""
+    def packet(self, effect: Send) -> Outgoing:
+        """A message as a packet that can be sent."""
         source, destination, home = effect.source, effect.destination, effect.home_address
         care_of = destination if self._side is Side.AGENT else source
         pseudo = self._pseudo(source, destination, home)
@@ -134,12 +137,16 @@ class Courier:
             data = encode(effect.message, *pseudo)
         else:
             data = self._guardian.protect(effect.message, pseudo, care_of, home or care_of, effect.association)
-        return self._send(source, destination, home, MOBILITY_HEADER, data)
+        return self._packet(source, destination, home, MOBILITY_HEADER, data)
 
-    def send_icmp(self, source: bytes, destination: bytes, message: Icmpv6Message, home_address: bytes) -> int:
-        """Send an ICMPv6 message from or to a home address, or with none; the errno of a refusal, else 0."""
+    def send(self, packets: Sequence[Outgoing]) -> list[tuple[int, int]]:
+        """Send packets. Gives (index, errno) of those that were refused."""
+        return self._socket.send(packets)
+
+    def send_icmp(self, source: bytes, destination: bytes, message: Icmpv6Message, home_address: bytes) -> None:
+        """Send an ICMPv6 message from or to a home address, or with none."""
         data = encode_icmpv6(message, *self._pseudo(source, destination, home_address))
-        return self._send(source, destination, home_address, NextHeader.ICMPV6, data)
+        self.send([self._packet(source, destination, home_address, NextHeader.ICMPV6, data)])
 
     def _pseudo(self, source: bytes, destination: bytes, home_address: bytes) -> tuple[bytes, bytes]:
         """What a checksum is over: the node is at its home address, wherever the packet goes."""
@@ -147,12 +154,10 @@ class Courier:
             return source, home_address or destination
         return home_address or source, destination
 
-    def _send(self, source: bytes, destination: bytes, home_address: bytes, next_header: int, data: bytes) -> int:
+    def _packet(self, source: bytes, destination: bytes, home_address: bytes, next_header: int, data: bytes) -> Outgoing:
         headers: tuple[ExtensionHeader, ...] = ()
         if home_address and self._side is Side.AGENT:
             headers = (TypeTwoRoutingHeader(home_address),)
         elif home_address:
             headers = (DestinationOptions((HomeAddress(home_address),)),)
-        packet = Packet(source, destination, next_header, data, extension_headers=headers)
-        refused = self._socket.send([(source, destination, build_packet(packet))])
-        return refused[0][1] if refused else 0
+        return source, destination, build_packet(Packet(source, destination, next_header, data, extension_headers=headers))

@@ -232,6 +232,7 @@ class Runner:
 
     def _carry_out(self, effects: Sequence[Any], now: Now) -> None:
         outbox: list[tuple[bytes, bytes, bytes]] = []
+        packets: list[tuple[bytes, bytes, bytes]] = []
         while effects:
             changes: list[Change] = []
             follow: list[Any] = []
@@ -243,7 +244,7 @@ class Runner:
                 try:
                     if kind is Send:
                         if effect.home_address or effect.association is not None:
-                            self._deliver(effect)
+                            packets.append(self._packet(effect))
                             continue
                         source, destination = effect.source, effect.destination
                         outbox.append((source, destination, encode(effect.message, source, destination)))
@@ -262,7 +263,9 @@ class Runner:
                     self._fault(effect, error)
             effects = follow + self._apply(changes, now)
         if outbox:
-            self._transmit(outbox)
+            self._transmitted(outbox, self._socket.send(outbox))
+        if packets and self._courier is not None:
+            self._transmitted(packets, self._courier.send(packets))
 
     def _answered(self, answer: Answer) -> None:
         future = self._asked.get(answer.op)
@@ -282,17 +285,15 @@ class Runner:
                 effects += self._handle(ForwardingDone(change.op, number), now)
         return effects
 
-    def _transmit(self, outbox: list[tuple[bytes, bytes, bytes]]) -> None:
-        refused = self._socket.send(outbox)
+    def _transmitted(self, outbox: list[tuple[bytes, bytes, bytes]], refused: list[tuple[int, int]]) -> None:
         self.counters["messages_sent"] += len(outbox) - len(refused)
         self.counters["send_errors"] += len(refused)
 
-    def _deliver(self, effect: Send) -> None:
+    def _packet(self, effect: Send) -> tuple[bytes, bytes, bytes]:
         """A message that needs more than a Mobility Header of its own."""
         if self._courier is None:
             raise ValueError("a message with a home address or an association, and nobody to carry it")
-        refused = self._courier.send(effect)
-        self.counters["send_errors" if refused else "messages_sent"] += 1
+        return self._courier.packet(effect)
 
     def _parameter_problem(self, effect: SendParameterProblem) -> None:
         """The packet is told back as far as it is known: it came with no extension headers that we saw."""

@@ -66,6 +66,8 @@ class HomeLinks:
 
     def of(self, address: bytes) -> HomeLink | None:
         """The home link whose prefix an address lies in; None for an address of no shared link."""
+        if not self._links:
+            return None
         number = int.from_bytes(address, "big")
         for link in self._links:
             shift = 128 - link.length

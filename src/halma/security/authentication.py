@@ -46,6 +46,8 @@ BEFORE_DATA = 7
 """Octets of the option before its authentication data: type, length, subtype, SPI."""
 CHECKSUM = 4
 """Where the Checksum stands in a Mobility Header; it counts as zero (section 5.1)."""
+_MARK = struct.Struct(f"!BBBI{AUTHENTICATOR}s")
+"""The option on the wire."""
 
 
 class Guardian(Protocol):
@@ -66,22 +68,27 @@ class Guardian(Protocol):
 
 
 class Key:
-    """A shared secret: 16 octets by RFC 4285, at least that many here. It shows itself to nobody."""
+    """A shared secret: 16 octets by RFC 4285, at least that many here. It shows itself to nobody. `option` is what it fills in
+    at the end of a message, `mark` that option on the wire as far as nothing has been filled in."""
 
-    __slots__ = ("_algorithm", "_secret", "association", "spi")
+    __slots__ = ("_begun", "association", "mark", "option", "spi")
 
     def __init__(self, association: Association, spi: int, algorithm: Algorithm, secret: bytes) -> None:
         self.association = association
         self.spi = spi
-        self._algorithm = "sha1" if algorithm == "hmac-sha1" else "sha256"
-        self._secret = secret
+        self._begun = hmac.new(secret, digestmod="sha1" if algorithm == "hmac-sha1" else "sha256")
+        self.option = MobilityMessageAuthentication(MN_HA, spi, bytes(AUTHENTICATOR))
+        length = BEFORE_DATA - 2 + AUTHENTICATOR
+        self.mark = _MARK.pack(MobilityOption.MOBILITY_MESSAGE_AUTHENTICATION, length, MN_HA, spi, bytes(AUTHENTICATOR))
 
     def __repr__(self) -> str:
         return f"Key(spi={self.spi})"
 
     def code(self, care_of_address: bytes, home_address: bytes, covered: bytes) -> bytes:
         """The authenticator of a Mobility Header up to and including the SPI, its checksum zero."""
-        return hmac.digest(self._secret, care_of_address + home_address + covered, self._algorithm)[:AUTHENTICATOR]
+        code = self._begun.copy()  # half of the work is the key alone, and has been done
+        code.update(care_of_address + home_address + covered)
+        return code.digest()[:AUTHENTICATOR]
 
 
 class AuthenticationGuardian:
@@ -127,16 +134,12 @@ class AuthenticationGuardian:
         key = self._by_handle.get(association.handle)
         if key is None:  # the operator has taken it away since: whoever gets the message will know what to think of it
             return encode(message, *pseudo)
-        option = MobilityMessageAuthentication(MN_HA, key.spi, bytes(AUTHENTICATOR))
         assert _is_covered(message)
-        data = bytearray(encode(replace(message, options=(*message.options, option)), *pseudo))
-        found = _find(data)
-        assert found is not None
-        end = found[1]
-        data[end : end + AUTHENTICATOR] = key.code(care_of_address, home_address, _without_checksum(data[:end]))
-        data[CHECKSUM : CHECKSUM + 2] = b"\0\0"
-        struct.pack_into("!H", data, CHECKSUM, checksum(*pseudo, bytes(data), NextHeader.MOBILITY))
-        return bytes(data)
+        data = _without_checksum(encode(replace(message, options=(*message.options, key.option)), *pseudo))
+        end = data.rindex(key.mark) + BEFORE_DATA  # nothing but padding is behind it
+        data = data[:end] + key.code(care_of_address, home_address, data[:end]) + data[end + AUTHENTICATOR :]
+        total = checksum(*pseudo, data, NextHeader.MOBILITY).to_bytes(2, "big")
+        return data[:CHECKSUM] + total + data[CHECKSUM + 2 :]
 
     def _key(self, message: Covered, spi: int, home_address: bytes) -> Key | None:
         for option in message.options:
@@ -156,7 +159,7 @@ def _is_covered(message: Message) -> TypeGuard[Covered]:
     return isinstance(message, BindingAcknowledgement) and not message.flags & BindingAcknowledgementFlag.PROXY
 
 
-def _find(data: bytes | bytearray) -> tuple[int, int, bytes] | None:
+def _find(data: bytes) -> tuple[int, int, bytes] | None:
     """The SPI of the MN-HA option, where its authentication data begins, and those; None when there is none, or when another
     option follows it, which must not be (section 5.1). The message has been decoded, so its options are whole."""
     offset, found = OPTIONS, None
@@ -168,12 +171,12 @@ def _find(data: bytes | bytearray) -> tuple[int, int, bytes] | None:
         length = data[offset + 1]
         if kind == MobilityOption.MOBILITY_MESSAGE_AUTHENTICATION and length > BEFORE_DATA - 2 and data[offset + 2] == MN_HA:
             begin = offset + BEFORE_DATA
-            found = (int.from_bytes(data[offset + 3 : begin], "big"), begin, bytes(data[begin : offset + 2 + length]))
+            found = (int.from_bytes(data[offset + 3 : begin], "big"), begin, data[begin : offset + 2 + length])
         elif kind != MobilityOption.PADN:
             found = None
         offset += 2 + length
     return found
 
 
-def _without_checksum(data: bytes | bytearray) -> bytes:
-    return bytes(data[:CHECKSUM]) + b"\0\0" + bytes(data[CHECKSUM + 2 :])
+def _without_checksum(data: bytes) -> bytes:
+    return data[:CHECKSUM] + b"\0\0" + data[CHECKSUM + 2 :]
