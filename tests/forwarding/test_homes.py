@@ -193,6 +193,17 @@ def test_a_full_table_of_homes_refuses_and_keeps_what_it_has() -> None:
     assert made.apply([home]) == [0]
     assert made.apply([other]) == [errno.E2BIG]
     assert list(made.read_back()) == [(address(NODE), 128, TO_CARE_OF)]
+    assert made.homes == 1
+    assert made.apply([Unbind(2, address(NODE), 128, BindingKind.HOME_ADDRESS), other]) == [0, 0]
+    assert list(made.read_back()) == [(address(INSIDE), 128, TO_CARE_OF)]
+    assert made.homes == 1
+
+
+def test_a_batch_of_homes_that_the_kernel_refuses_in_part_counts_what_was_taken() -> None:
+    made = tables(maximum=2)
+    homes = [Bind(i, address(f"2001:db8:100::{i}"), 128, TO_CARE_OF, kind=BindingKind.HOME_ADDRESS) for i in range(1, 4)]
+    assert made.apply(homes) == [0, 0, errno.E2BIG]
+    assert len(list(made.read_back())) == made.homes == 2
 
 
 @pytest.mark.parametrize(

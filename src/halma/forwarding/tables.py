@@ -15,7 +15,7 @@ import os
 import socket
 import struct
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Protocol
 
@@ -163,12 +163,14 @@ class Tables:
         """`homes` are the maps of home addresses and of mobile networks, None for a plane that knows neither."""
         self._settings, self._prefixes, self._tunnels = settings, prefixes, tunnels
         self._home_maps = homes
+        self._hashes = ((8, prefixes),) if homes is None else ((8, prefixes), (16, homes[0]))  # by the octets of a key
         self._lengths: dict[int, int] = {}  # of mobile networks, and how many of each
         self._network_keys: set[bytes] = set()  # a longest-prefix match does not tell whether it holds just this one
         self.homes = 0
         """How many home addresses are bound."""
         self._free: deque[int] = deque(range(1, maximum_tunnels(settings) + 1))
         self._records: dict[Tunnel, TunnelRecord] = {}
+        self._new: list[TunnelRecord] = []  # of which the kernel does not know yet
         self._by_remote: dict[bytes, TunnelRecord] = {}  # a shorter way to most records than the hash of a Tunnel
         self._nothing = TunnelRecord(Tunnel(bytes(16), bytes(16)), 0, 0)
         self._routed = TunnelRecord(Tunnel(bytes(16), bytes(16)), 0, 0)
@@ -230,6 +232,7 @@ class Tables:
                     answers[index] = error
                 elif old is not None:
                     del bound[prefix]
+                    self.homes -= len(prefix) == _HOME
                     old.users -= 1
                     if not old.users:
                         unused.append(old)
@@ -273,7 +276,11 @@ class Tables:
                 old.users -= 1
                 if not old.users:
                     unused.append(old)
-            key = prefix[:8] if len(prefix) == 16 else key_of(prefix)
+            if len(prefix) == 16:
+                key = prefix[:8]
+            else:
+                key = key_of(prefix)
+                self.homes += old is None and len(prefix) == _HOME
             writes[key] = target.value
             if removals:
                 removals.pop(key, None)
@@ -315,6 +322,8 @@ class Tables:
             if old is not None:
                 self._bound[name] = old
                 old.users += 1
+            if len(name) == _HOME:
+                self.homes += (old is not None) - (now is not None)
 
     def _release(self, target: Target) -> None:
         """Forget a target without users, and its tunnel when that was the last one."""
@@ -331,51 +340,49 @@ class Tables:
     def _write(self, writes: dict[bytes, bytes], removals: dict[bytes, None]) -> dict[bytes, int]:
         """Removals first, for they make room. Answers the keys that the kernel refused, with the errno."""
         failed: dict[bytes, int] = {}
-        if removals:
-            keys = [key for key in removals if len(key) == 8]
-            if len(keys) < len(removals):
-                self._forget_homes(key for key in removals if len(key) != 8)
+        self._write_tunnels()
+        for size, held in self._hashes:
+            keys = [key for key in removals if len(key) == size]
             while keys:  # a key that is not there ends a batch: for a table bound and removed at once
-                done = self._prefixes.delete_batch(b"".join(keys))
+                done = held.delete_batch(b"".join(keys))
                 keys = keys[done + 1 :]
-        if writes:
-            plain = writes
-            if len(writes) and any(len(key) != 8 for key in writes):
-                plain = {key: value for key, value in writes.items() if len(key) == 8}
-                self._write_homes({key: value for key, value in writes.items() if len(key) != 8}, failed)
-            done = self._prefixes.update_batch(b"".join(plain), b"".join(plain.values())) if plain else 0
-            for key, written in list(plain.items())[done:]:  # the kernel stopped at one: which others it refuses, and why
+            chosen = {key: value for key, value in writes.items() if len(key) == size}
+            done = held.update_batch(b"".join(chosen), b"".join(chosen.values())) if chosen else 0
+            for key, written in list(chosen.items())[done:]:  # the kernel stopped at one: which others it refuses, and why
                 try:
-                    self._prefixes.update(key, written)
+                    held.update(key, written)
                 except OSError as error:
                     failed[key] = error.errno or errno.EIO
+        self._write_networks(writes, removals, failed)
         return failed
 
-    def _forget_homes(self, keys: Iterable[bytes]) -> None:
-        assert self._home_maps is not None
-        homes, networks = self._home_maps
-        for key in keys:
-            if len(key) != _NETWORK:
-                self.homes -= homes.delete(key)
-            elif networks.delete(key):
-                self._count_network(key, -1)
+    def _write_tunnels(self) -> None:
+        """Tunnels that are new, before anything is bound to them. Raises OSError."""
+        new, self._new = self._new, []
+        if new:
+            keys = b"".join(_LENGTH.pack(record.number) for record in new)
+            values = b"".join(_TUNNEL.pack(record.tunnel.local, record.tunnel.remote, record.mtu) for record in new)
+            if self._tunnels.update_batch(keys, values) < len(new):
+                raise OSError(errno.EIO, "the kernel refuses a tunnel")
 
-    def _write_homes(self, writes: dict[bytes, bytes], failed: dict[bytes, int]) -> None:
-        """Home addresses and mobile networks one by one: not every kernel takes these in batches."""
-        assert self._home_maps is not None
-        homes, networks = self._home_maps
-        for key, value in writes.items():
-            held = networks if len(key) == _NETWORK else homes
+    def _write_networks(self, writes: dict[bytes, bytes], removals: dict[bytes, None], failed: dict[bytes, int]) -> None:
+        """Mobile networks one by one: not every kernel takes these in batches."""
+        networks = None if self._home_maps is None else self._home_maps[1]
+        if networks is None:
+            return
+        for key in removals:
+            if len(key) == _NETWORK and networks.delete(key):
+                self._count_network(key, -1)
+        for key, written in writes.items():
+            if len(key) != _NETWORK:
+                continue
             try:
-                new = held.lookup(key) is None if held is homes else key not in self._network_keys
-                held.update(key, value)
+                networks.update(key, written)
             except OSError as error:
                 failed[key] = error.errno or errno.EIO
-                continue
-            if held is homes:
-                self.homes += new
-            elif new:
-                self._count_network(key, 1)
+            else:
+                if key not in self._network_keys:
+                    self._count_network(key, 1)
 
     def _count_network(self, key: bytes, change: int) -> None:
         length = _LENGTH.unpack_from(key)[0]
@@ -393,14 +400,14 @@ class Tables:
         return len(self._network_keys)
 
     def _new_target(self, record: TunnelRecord | None, tunnel: Tunnel | None, place: int) -> Target | None:
-        """The target for a tunnel at a place (access interface and flags), with an entry for the tunnel when it has no record;
-        None when all the numbers of tunnels are in use. Raises OSError."""
+        """The target for a tunnel at a place (access interface and flags), with a record of the tunnel when it has none; None
+        when all the numbers of tunnels are in use."""
         if record is None and tunnel is not None:
             if not self._free:
                 return None
             number = self._free.popleft()
             record = TunnelRecord(tunnel, number, self._path_mtus.get(tunnel, self._settings.path_mtu))
-            self._tunnels.update(struct.pack("=I", number), _TUNNEL.pack(tunnel.local, tunnel.remote, record.mtu))
+            self._new.append(record)
             self._records[tunnel] = record
             self._by_remote.setdefault(tunnel.remote, record)
         assert record is not None
