@@ -10,14 +10,14 @@ import pytest
 
 from halma.bench import scale, signalling
 from halma.bench.arena import BenchError, open_arena
-from halma.bench.registrations import PHASES
+from halma.bench.crowd import PHASES, Protocol
 from halma.lab.network import namespaces
 
 
-@pytest.fixture(scope="module")
-def signalling_result() -> dict[str, Any]:
-    """One short run."""
-    return signalling.run(messages=700, rounds=1, window=64)
+@pytest.fixture(scope="module", params=Protocol)
+def signalling_result(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """A short run of each protocol; nodes of Mobile IPv6 leave once and come again."""
+    return signalling.run(messages=350, rounds=2, window=64, protocol=request.param)
 
 
 @pytest.mark.root

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from halma.bench import volley
-from halma.bench.registrations import UNANSWERABLE, Crowd
-from halma.bench.volley import Answer, Tally, Volley, percentile
+from halma.bench.volley import Tally, Volley, percentile
+from halma.wire.ipv6 import Packet, build_packet
 
 LOOPBACK = bytes(15) + b"\x01"
 PROTOCOL = 253
@@ -28,14 +28,15 @@ def wire() -> Iterator[socket.socket]:
         yield raw
 
 
-def messages(count: int) -> list[bytes]:
+def messages(count: int, first: int = 0) -> list[bytes]:
     """The sequence number stands at the beginning; loopback gives every message back to the one socket that is there."""
-    return [struct.pack("!H", index) + b"message" for index in range(count)]
+    return [struct.pack("!H", first + index & 0xFFFF) + b"message" for index in range(count)]
 
 
-def fire(wire: socket.socket, count: int, window: int) -> Tally:
+def fire(wire: socket.socket, count: int, window: int, first: int = 0) -> Tally:
     """A volley to ourselves: what was sent is what is received."""
-    return Volley(messages(count), [LOOPBACK] * count, LOOPBACK, 0).fire(wire.fileno(), window)
+    made = Volley(messages(count, first), [LOOPBACK] * count, LOOPBACK, first, 0)
+    return made.fire(wire.fileno(), wire.fileno(), window)
 
 
 @pytest.mark.root
@@ -49,6 +50,24 @@ def test_every_message_is_sent_and_its_answer_found(wire: socket.socket, count: 
     assert tally.retransmissions == 0
     assert 0 <= tally.waited <= tally.seconds
     assert all(0 <= answer.latency <= tally.seconds for answer in tally.answers)
+
+
+@pytest.mark.root
+def test_sequence_numbers_may_begin_anywhere(wire: socket.socket) -> None:
+    """And go on behind the greatest there is with 0."""
+    tally = fire(wire, 100, 16, first=0xFFF0)
+    assert sorted(answer.index for answer in tally.answers) == list(range(100))
+    assert all(answer.octets.startswith(messages(100, 0xFFF0)[answer.index]) for answer in tally.answers)
+
+
+@pytest.mark.root
+def test_messages_may_have_their_own_header(wire: socket.socket) -> None:
+    """They are sent by a socket that takes packets whole, from whatever address they say."""
+    source = bytes.fromhex("20010db8e00000000000000000000001")
+    packets = [build_packet(Packet(source, LOOPBACK, PROTOCOL, message)) for message in messages(10)]
+    with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW) as whole:
+        tally = Volley(packets, [b""] * 10, LOOPBACK, 0, 0).fire(whole.fileno(), wire.fileno(), 4)
+    assert sorted(answer.index for answer in tally.answers) == list(range(10))
 
 
 @pytest.mark.root
@@ -74,7 +93,7 @@ def test_silence_ends(wire: socket.socket, monkeypatch: pytest.MonkeyPatch) -> N
 def test_more_messages_than_sequence_numbers_are_refused() -> None:
     """Two of them would have the same."""
     with pytest.raises(ValueError, match="60000"):
-        Volley([b""] * 60_001, [LOOPBACK] * 60_001, LOOPBACK, 0)
+        Volley([b""] * 60_001, [LOOPBACK] * 60_001, LOOPBACK, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -85,11 +104,3 @@ def test_percentiles(share: float, expected: float) -> None:
     """Of ordered values; the last one is the greatest that there is."""
     assert percentile([1.0, 2.0, 3.0, 4.0], share) == expected
     assert percentile([], share) == 0.0
-
-
-def test_an_answer_that_is_none_is_not_an_acceptance() -> None:
-    """Octets that do not decode, and the update itself, are counted apart from every status."""
-    crowd = Crowd(1, [LOOPBACK])
-    updates, sources = crowd.updates("create", [0], 1, LOOPBACK)
-    wrong = [Answer(0, b"nonsense", 0.0), Answer(0, updates[0], 0.0)]
-    assert crowd.take("create", [0], sources, LOOPBACK, wrong) == {UNANSWERABLE: 2}

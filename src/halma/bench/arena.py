@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where signalling is measured: an anchor, a reference and a crowd of gateways, each in a network namespace of its own.
+"""Where signalling is measured: an anchor, a reference and a crowd, each in a network namespace of its own.
 
        anchor  2001:db8:1::1  core0 ----- core0  2001:db8:1::101 and on \\
-                                                                          gateways (the load generator)
+                                                                          crowd (the load generator)
     reference  2001:db8:2::1  core0 -----  ref0  2001:db8:2::101 and on /
+
+The crowd's addresses on these links are those of gateways; mobile nodes that speak for themselves are in networks behind them.
 
 The anchor is the daemon as a user starts it, with the data plane on. It and the reference run on one processor, never both
 at work at a time, and the generator on another. What differs from a usual configuration: room for all the bindings;
-`timestamp_validity_window_ms` = 3600000, because updates are encoded before they are sent; no heartbeats, because the generator
-is no gateway that would answer them.
+`timestamp_validity_window_ms` = 3600000 and `replay_window_seconds` = 3600, because updates are made before they are sent; no
+heartbeats, because the generator is no gateway that would answer them; all associations have one key file.
 
 Always holds: leaving the `with` block ends every process and namespace that was made; nothing waits without a limit.
 """
@@ -27,19 +29,23 @@ from pathlib import Path
 
 import msgspec
 
+from halma.bench.crowd import LEAVE, REALM, Protocol, identifier
 from halma.bench.generator import Order, Outcome
-from halma.bench.registrations import REALM
-from halma.lab.daemons import Daemon, Table
+from halma.bench.home_crowd import HOME_PREFIXES, SECRET, SPI, home_prefix
+from halma.lab.daemons import KEYS, Daemon, Table
 from halma.lab.processes import LabError, Process, spawn
 from halma.lab.session import Lab, interruptible
 from halma.lab.topology import End, Kind, Link, Node, Route, Topology, Zone
 
-GATEWAYS = 4
+PLACES = 4
+"""Where nodes can be: gateways, or visited networks."""
 PATIENCE = 120.0
 """Seconds that an order may take, with all that the generator does before and after."""
 ANCHOR, REFERENCE = IPv6Address("2001:db8:1::1"), IPv6Address("2001:db8:2::1")
 _CORE = IPv6Network("2001:db8:1::/64")
-_POOL = "2001:db8:100::/40"
+_VISITED = IPv6Network("2001:db8:e000::/36")
+_POOL = IPv6Network((HOME_PREFIXES, 40))
+_KEY = "nodes.key"
 
 
 class BenchError(RuntimeError):
@@ -47,40 +53,58 @@ class BenchError(RuntimeError):
 
 
 def _gateways(anchor: IPv6Address) -> list[IPv6Address]:
-    return [anchor + 0x100 + number for number in range(GATEWAYS)]
+    return [anchor + 0x100 + number for number in range(PLACES)]
+
+
+def _visited_networks() -> list[IPv6Address]:
+    return [_VISITED.network_address + (number << 64) for number in range(PLACES)]
 
 
 def _topology() -> Topology:
     def link(name: str, node: str, address: IPv6Address, interface: str) -> Link:
         near = (IPv6Interface(f"{address}/64"),)
         far = tuple(IPv6Interface(f"{gateway}/64") for gateway in _gateways(address))
-        return Link(name, End(node, "core0", near), End("gateways", interface, far), Zone.CORE)
+        return Link(name, End(node, "core0", near), End("crowd", interface, far), Zone.CORE)
 
+    there, back = Route(_VISITED, _gateways(ANCHOR)[0]), _gateways(REFERENCE)[0]
     return Topology(
         nodes=(
-            Node("anchor", Kind.ANCHOR, "anchor", (0, 0)),
-            Node("reference", Kind.CORRESPONDENT, "reference", (0, 1), (Route(_CORE, _gateways(REFERENCE)[0]),)),
-            Node("gateways", Kind.CORRESPONDENT, "gateways", (1, 0)),
+            Node("anchor", Kind.ANCHOR, "anchor", (0, 0), (there,)),
+            Node("reference", Kind.CORRESPONDENT, "reference", (0, 1), (Route(_CORE, back), Route(_VISITED, back))),
+            Node("crowd", Kind.CORRESPONDENT, "crowd", (1, 0)),
         ),
         links=(link("core", "anchor", ANCHOR, "core0"), link("ref", "reference", REFERENCE, "ref0")),
     )
 
 
-def _anchor(maximum_bindings: int, plane: str) -> Daemon:
-    table: Table = {
-        "anchor": {
-            "addresses": [str(ANCHOR)],
-            "interfaces": ["core0"],
-            "plane": plane,
-            "maximum_bindings": maximum_bindings,
-            "timestamp_validity_window_ms": 3_600_000,
-            "heartbeat": {"enabled": False},
-        },
-        "pool": [{"name": "main", "prefix": _POOL}],
-        "peer": [{"address": str(gateway), "nodes": [f"*@{REALM}"]} for gateway in _gateways(ANCHOR)],
-        "profile": [{"node": f"*@{REALM}", "pool": "main"}],
+def _anchor(nodes: int, plane: str, protocol: Protocol) -> Daemon:
+    anchor: Table = {
+        "addresses": [str(ANCHOR)],
+        "interfaces": ["core0"],
+        "plane": plane,
+        "maximum_bindings": nodes + 1024,
+        "timestamp_validity_window_ms": 3_600_000,
+        "heartbeat": {"enabled": False},
     }
-    return Daemon("anchor", "anchor", table)
+    table: dict[str, Table | list[Table]] = {
+        "anchor": anchor,
+        "pool": [{"name": "main", "prefix": str(_POOL)}],
+        "peer": [{"address": str(gateway), "nodes": [f"*@{REALM}"]} for gateway in _gateways(ANCHOR)],
+        "profile": [{"node": f"*@{REALM}", "pool": "main", "mobile_ipv6": protocol is Protocol.MIPV6}],
+    }
+    if protocol is Protocol.MIPV6:
+        table["association"] = [_association(node) for node in range(nodes)]
+    return Daemon("anchor", "anchor", table, ((_KEY, SECRET),))
+
+
+def _association(node: int) -> Table:
+    return {
+        "node": identifier(node).decode(),
+        "spi": SPI,
+        "key_file": f"{KEYS}/{_KEY}",
+        "home_prefix": f"{IPv6Address(home_prefix(node))}/64",
+        "replay_window_seconds": 3600,
+    }
 
 
 @contextlib.contextmanager
@@ -97,8 +121,16 @@ def _on(processor: int) -> Iterator[None]:
 class Arena:
     """The running arena: `fire` gives the generator an order. `nodes` is the size of the crowd."""
 
-    def __init__(self, nodes: int, *, plane: str = "auto", reference: bool = True, progress: Callable[[str], None]) -> None:
-        self._nodes, self._plane, self._with_reference = nodes, plane, reference
+    def __init__(
+        self,
+        nodes: int,
+        protocol: Protocol = Protocol.PMIPV6,
+        *,
+        plane: str = "auto",
+        reference: bool = True,
+        progress: Callable[[str], None],
+    ) -> None:
+        self._nodes, self._protocol, self._plane, self._with_reference = nodes, protocol, plane, reference
         self._lab = Lab(_topology(), capture=False, progress=progress)
         self._stack = contextlib.ExitStack()
         self._next = 0
@@ -112,8 +144,10 @@ class Arena:
         with contextlib.ExitStack() as stack:
             stack.enter_context(interruptible())
             stack.enter_context(self._lab)
+            # What comes for a mobile node is heard on a packet socket: the stack is to have the least trouble with it.
+            self._lab.command("crowd", "ip", "route", "add", "blackhole", str(_VISITED))
             with _on(processors[0]):
-                self._lab.start([_anchor(self._nodes + 1024, self._plane)])
+                self._lab.start([_anchor(self._nodes, self._plane, self._protocol)])
                 self.anchor = self._lab.daemons.processes()[0].handle.pid
                 if self._with_reference:
                     self.echo = self._start(stack, "reference", "halma.bench.echo", str(REFERENCE)).handle.pid
@@ -144,8 +178,9 @@ class Arena:
             listener.bind(path)
             listener.listen(1)
             listener.settimeout(0.1)
-            addresses = [str(gateway) for gateway in _gateways(ANCHOR)]
-            process = self._start(stack, "gateways", "halma.bench.generator", path, str(self._nodes), *addresses)
+            places = _gateways(ANCHOR) if self._protocol is Protocol.PMIPV6 else _visited_networks()
+            arguments = (path, self._protocol.value, str(self._nodes), *map(str, places))
+            process = self._start(stack, "crowd", "halma.bench.generator", *arguments)
             limit = time.monotonic() + PATIENCE
             while True:
                 try:
@@ -165,8 +200,13 @@ class Arena:
         self._next += count
         return first
 
+    def give_back(self, first: int, count: int, window: int) -> None:
+        """These nodes, the last ones taken, leave the anchor and can be taken anew."""
+        self.fire(LEAVE, first, count, window)
+        self._next = first
+
     def fire(self, phase: str, first: int, count: int, window: int, *, step: int = 1, echo: bool = False) -> Outcome:
-        """Let the generator do a phase for `count` nodes (see `registrations.PHASES`), at the anchor or as `echo`. Raises
+        """Let the generator do a phase for `count` nodes (see `crowd.PHASES`), at the anchor or as `echo`. Raises
         BenchError when that was not possible."""
         destination = REFERENCE if echo else ANCHOR
         order = Order(phase, first, count, destination.packed.hex(), window, step, echo)
@@ -206,10 +246,17 @@ class Arena:
 
 
 @contextlib.contextmanager
-def open_arena(nodes: int, *, plane: str = "auto", reference: bool = True, progress: Callable[[str], None]) -> Iterator[Arena]:
+def open_arena(
+    nodes: int,
+    protocol: Protocol = Protocol.PMIPV6,
+    *,
+    plane: str = "auto",
+    reference: bool = True,
+    progress: Callable[[str], None],
+) -> Iterator[Arena]:
     """An arena, with the mistakes of the lab told as `BenchError`."""
     try:
-        with Arena(nodes, plane=plane, reference=reference, progress=progress) as arena:
+        with Arena(nodes, protocol, plane=plane, reference=reference, progress=progress) as arena:
             yield arena
     except LabError as error:
         raise BenchError(str(error)) from None

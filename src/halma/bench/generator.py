@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The load generator as a process of its own: `python -m halma.bench.generator SOCKET SIZE GATEWAY...`.
+"""The load generator as a process of its own: `python -m halma.bench.generator SOCKET PROTOCOL SIZE PLACE...`.
 
 It connects to the unix socket of the benchmark, takes orders (one JSON object a line) and gives an outcome for each. All that
 costs time in Python happens before the first message of an order leaves or after the last answer has come, see `volley`.
@@ -17,13 +17,12 @@ import time
 
 import msgspec
 
-from halma.bench.registrations import Crowd
+from halma.bench.crowd import Crowd, Protocol
+from halma.bench.home_crowd import HomeCrowd
+from halma.bench.proxy_crowd import ProxyCrowd
 from halma.bench.volley import Volley, percentile
-from halma.netio.mobility import MobilitySocket
-from halma.wire.timestamp import to_timestamp
 
-ACKNOWLEDGEMENT_SEQUENCE, UPDATE_SEQUENCE = 8, 6
-"""Where the sequence number stands: in a Binding Acknowledgement, and in the update itself, which an echo gives back."""
+CROWDS: dict[Protocol, type[ProxyCrowd | HomeCrowd]] = {Protocol.PMIPV6: ProxyCrowd, Protocol.MIPV6: HomeCrowd}
 
 
 class Order(msgspec.Struct):
@@ -53,22 +52,22 @@ class Outcome(msgspec.Struct):
     error: str = ""
 
 
-def carry_out(order: Order, crowd: Crowd, descriptor: int) -> Outcome:
+def carry_out(order: Order, crowd: Crowd) -> Outcome:
     """Carry an order out. Raises OSError."""
     nodes = range(order.first, order.first + order.count * order.step, order.step)
     destination = bytes.fromhex(order.destination)
-    messages, sources = crowd.updates(order.phase, nodes, to_timestamp(time.time()), destination)
-    volley = Volley(messages, sources, destination, UPDATE_SEQUENCE if order.echo else ACKNOWLEDGEMENT_SEQUENCE)
+    updates = crowd.updates(order.phase, nodes, time.time(), destination, echo=order.echo)
+    sequence_at = crowd.update_sequence if order.echo else crowd.acknowledgement_sequence
+    volley = Volley(updates.messages, updates.sources, destination, updates.sequence, sequence_at)
     gc.disable()
     try:
-        tally = volley.fire(descriptor, order.window)
+        tally = volley.fire(*crowd.descriptors(), order.window)
     finally:
         gc.enable()
     if order.echo:
-        same = sum(answer.octets.startswith(messages[answer.index]) for answer in tally.answers)
-        statuses = {0: same, -1: len(tally.answers) - same}
+        statuses = crowd.take_echo(updates, tally.answers)
     else:
-        statuses = crowd.take(order.phase, nodes, sources, destination, tally.answers)
+        statuses = crowd.take(order.phase, nodes, destination, tally.answers)
     latencies = sorted(answer.latency * 1000 for answer in tally.answers)
     return Outcome(
         messages=tally.messages,
@@ -83,19 +82,18 @@ def carry_out(order: Order, crowd: Crowd, descriptor: int) -> Outcome:
 
 def main(arguments: list[str]) -> int:
     """Take orders until there are no more. Exit status 0."""
-    path, size, *gateways = arguments
-    crowd = Crowd(int(size), [socket.inet_pton(socket.AF_INET6, gateway) for gateway in gateways])
-    wire = MobilitySocket()
+    path, protocol, size, *places = arguments
+    crowd = CROWDS[Protocol(protocol)](int(size), [socket.inet_pton(socket.AF_INET6, place) for place in places])
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
         control.connect(path)
         with control.makefile("rb") as orders:
             for line in orders:
                 try:
-                    outcome = carry_out(msgspec.json.decode(line, type=Order), crowd, wire.fileno())
+                    outcome = carry_out(msgspec.json.decode(line, type=Order), crowd)
                 except OSError as error:
                     outcome = Outcome(error=str(error))
                 control.sendall(msgspec.json.encode(outcome) + b"\n")
-    wire.close()
+    crowd.close()
     return 0
 
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`halma bench signalling`: how many Proxy Binding Updates a second the anchor answers, against a bare echo.
+"""`halma bench signalling`: how many Binding Updates, proxy ones or others, a second the anchor answers, against a bare echo.
 
-The anchor's process answers new sessions, refreshes and handovers from a load generator on another processor (`arena` has
+The anchor's process answers new registrations, refreshes and handovers from a load generator on another processor (`arena` has
 the picture and what is set unlike in a usual configuration). The reference is `echo`: one message in, the same message out, in
 plain Python, under the same generator. Each round does every phase at the anchor and then at the echo, so that a machine that
-has other things to do disturbs both alike; the figures are medians over the rounds.
+has other things to do disturbs both alike; the figures are medians over the rounds. Each round has nodes that the anchor does
+not know; those of Mobile IPv6 are the same ones, which have left, so that the anchor remembers their last sequence number only.
 
 Always holds: an answer counts only when it decodes, with its checksum, is for the right node, and accepts.
 """
@@ -12,17 +13,29 @@ Always holds: an answer counts only when it decodes, with its checksum, is for t
 from __future__ import annotations
 
 import statistics
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from halma.bench.arena import Arena, open_arena, to_terminal
+from halma.bench.crowd import PHASES, REFRESH, Protocol
 from halma.bench.generator import Outcome
-from halma.bench.registrations import PHASES
 
+WARMING = 64
+"""Nodes that are registered before anything is measured."""
 SINGLE = 500
 """Refreshes that are sent one at a time, to see how long an idle anchor takes for one."""
 
 
-def run(messages: int = 20_000, rounds: int = 5, window: int = 512, plane: str = "auto") -> dict[str, Any]:
+def run(
+    messages: int = 20_000,
+    rounds: int = 5,
+    window: int = 512,
+    plane: str = "auto",
+    protocol: Annotated[
+        Protocol, typer.Option(help="Proxy Binding Updates of gateways, or Binding Updates of mobile nodes.")
+    ] = Protocol.PMIPV6,
+) -> dict[str, Any]:
     """Measure with `messages` a phase, `rounds` times, `window` of them unanswered at a time. Raises BenchError.
 
     Gives `answered_per_second`, `reference_per_second`, their `ratio`, `p50_ms` and `p99_ms` at that load (which is as much as
@@ -31,7 +44,9 @@ def run(messages: int = 20_000, rounds: int = 5, window: int = 512, plane: str =
     `processor_ratio`, the second by the first, which tells the same as `ratio` where others use the processor too; `accepted`
     and `messages`, `waited`: the share of the time in which the generator had nothing to do, `per_phase`, and the parameters.
     """
-    with open_arena(rounds * messages + 64, plane=plane, progress=to_terminal) as arena:
+    come_again = protocol is Protocol.MIPV6
+    nodes = messages if come_again else rounds * messages
+    with open_arena(nodes + WARMING, protocol, plane=plane, progress=to_terminal) as arena:
         anchor: dict[str, list[Outcome]] = {phase: [] for phase in PHASES}
         reference: dict[str, list[Outcome]] = {phase: [] for phase in PHASES}
         spent, spent_by_echo = dict.fromkeys(PHASES, 0.0), dict.fromkeys(PHASES, 0.0)
@@ -46,7 +61,9 @@ def run(messages: int = 20_000, rounds: int = 5, window: int = 512, plane: str =
                 before = arena.processor_seconds(echo=True)
                 reference[phase].append(arena.fire(phase, first, messages, window, echo=True))
                 spent_by_echo[phase] += arena.processor_seconds(echo=True) - before
-        single = arena.fire("refresh", first, min(SINGLE, messages), 1)
+            if come_again and number < rounds - 1:
+                arena.give_back(first, messages, window)
+        single = arena.fire(REFRESH, first, min(SINGLE, messages), 1)
     per_phase = {
         phase: {
             "answered_per_second": _rate(anchor[phase]),
@@ -73,6 +90,7 @@ def run(messages: int = 20_000, rounds: int = 5, window: int = 512, plane: str =
         "retransmissions": sum(outcome.retransmissions for outcome in every),
         "waited": sum(outcome.waited for outcome in every) / sum(outcome.seconds for outcome in every),
         "per_phase": per_phase,
+        "protocol": protocol.value,
         "rounds": rounds,
         "window": window,
     }
@@ -80,10 +98,10 @@ def run(messages: int = 20_000, rounds: int = 5, window: int = 512, plane: str =
 
 def _warm_up(arena: Arena) -> None:
     """Let neighbours be found and code be loaded: one message after the other, and each phase once."""
-    first = arena.new(64)
+    first = arena.new(WARMING)
     for phase in PHASES:
-        arena.fire(phase, first, 64, 1)
-        arena.fire(phase, first, 64, 1, echo=True)
+        arena.fire(phase, first, WARMING, 1)
+        arena.fire(phase, first, WARMING, 1, echo=True)
 
 
 def _processor(spent: float, spent_by_echo: float, messages: int) -> dict[str, float]:

@@ -29,7 +29,7 @@ TIMEOUT = 1.0
 ATTEMPTS = 5
 BURST = 64
 """Messages in one system call at the most."""
-STRIDE = 128
+STRIDE = 192
 """Octets kept of an answer."""
 
 _IOVEC = struct.Struct("@PN")
@@ -69,19 +69,22 @@ def _address_of(buffer: bytearray) -> int:
 
 
 class Volley:
-    """Messages to one destination, each from a source address of its own, with the sequence numbers 0, 1, 2, ... in them.
-    `sequence_at` is where an answer has its sequence number."""
+    """Messages to one destination, each from a source address of its own (empty where the message is a packet that has its
+    header already). Their sequence numbers are `first` and those that follow; `sequence_at` is where an answer has its own."""
 
-    def __init__(self, messages: Sequence[bytes], sources: Sequence[bytes], destination: bytes, sequence_at: int) -> None:
+    def __init__(
+        self, messages: Sequence[bytes], sources: Sequence[bytes], destination: bytes, first: int, sequence_at: int
+    ) -> None:
         if len(messages) > MAXIMUM_MESSAGES:
             raise ValueError(f"a volley has {MAXIMUM_MESSAGES} messages at the most")
         self._total = len(messages)
+        self._first = first
         self._sequence_at = sequence_at
         self._data = bytearray(b"".join(messages))
         self._name = bytearray(_SOCKADDR.pack(socket.AF_INET6, 0, destination, 0))
         self._controls = {
             source: bytearray(_CONTROL.pack(_CONTROL_LENGTH, socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, source, 0))
-            for source in set(sources)
+            for source in set(sources) - {b""}
         }
         controls = {source: _address_of(buffer) for source, buffer in self._controls.items()}
         at, name = _address_of(self._data), _address_of(self._name)
@@ -90,10 +93,8 @@ class Volley:
         iovec = _address_of(self._iovecs)
         for index, (message, source) in enumerate(zip(messages, sources, strict=True)):
             _IOVEC.pack_into(self._iovecs, index * _IOVEC.size, at, len(message))
-            control = controls[source]
-            _HEADER.pack_into(
-                self._headers, index * _HEADER.size, name, len(self._name), iovec, 1, control, _CONTROL_LENGTH, 0, 0
-            )
+            control = (controls[source], _CONTROL_LENGTH) if source else (0, 0)
+            _HEADER.pack_into(self._headers, index * _HEADER.size, name, len(self._name), iovec, 1, *control, 0, 0)
             at += len(message)
             iovec += _IOVEC.size
         self._room = bytearray(BURST * STRIDE)
@@ -103,14 +104,15 @@ class Volley:
             b"".join(_HEADER.pack(0, 0, iovec + i * _IOVEC.size, 1, 0, 0, 0, 0) for i in range(BURST))
         )
 
-    def fire(self, descriptor: int, window: int) -> Tally:
-        """Send all messages, with `window` of them unanswered at the most, and take the answers. Raises TimeoutError when
-        a message stays unanswered, OSError when the kernel refuses to send or receive."""
+    def fire(self, sender: int, receiver: int, window: int) -> Tally:
+        """Send all messages by one descriptor, with `window` of them unanswered at the most, and take the answers from another,
+        which may be the same. Raises TimeoutError when a message stays unanswered, OSError when the kernel refuses to send or
+        receive."""
         total, view = self._total, memoryview(self._room)
         headers, room_headers = _address_of(self._headers), ctypes.c_void_p(_address_of(self._room_headers))
         sendmmsg, recvmmsg, clock = _libc.sendmmsg, _libc.recvmmsg, time.perf_counter
         poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
+        poll.register(receiver, select.POLLIN)
         least = min(BURST, max(1, window // 8))  # no system call for less, unless nothing else remains
         sends: list[tuple[int, float]] = []
         receipts: list[tuple[float, bytes]] = []
@@ -121,20 +123,20 @@ class Volley:
         while answered < total:
             room = min(window - (sent - answered), total - sent, BURST)
             if room >= least or (room and room == total - sent):
-                count = sendmmsg(descriptor, ctypes.c_void_p(headers + sent * _HEADER.size), room, socket.MSG_DONTWAIT)
+                count = sendmmsg(sender, ctypes.c_void_p(headers + sent * _HEADER.size), room, socket.MSG_DONTWAIT)
                 if count > 0:
                     sent += count
                     sends.append((sent, clock()))
                 else:
                     _check()
-            count = recvmmsg(descriptor, room_headers, BURST, socket.MSG_DONTWAIT, None)
+            count = recvmmsg(receiver, room_headers, BURST, socket.MSG_DONTWAIT, None)
             if count > 0:
                 batch = bytes(view[: count * STRIDE])
                 receipts.append((clock(), batch))
                 if seen is None:
                     answered += count
                 else:
-                    seen.update(self._sequences(batch))
+                    seen.update(self._indices(batch))
                     answered = len(seen)
                 continue
             _check()
@@ -147,19 +149,20 @@ class Volley:
                 attempts += 1
                 if attempts > ATTEMPTS:
                     raise TimeoutError(errno.ETIMEDOUT, f"{sent - answered} messages stay unanswered")
-                seen = {sequence for _, octets in receipts for sequence in self._sequences(octets)}
+                seen = {index for _, octets in receipts for index in self._indices(octets)}
                 answered = len(seen)
                 missing = [index for index in range(sent) if index not in seen]
                 for index in missing:
-                    sendmmsg(descriptor, ctypes.c_void_p(headers + index * _HEADER.size), 1, 0)
+                    sendmmsg(sender, ctypes.c_void_p(headers + index * _HEADER.size), 1, 0)
                 retransmissions += len(missing)
         seconds = clock() - start
         return Tally(total, seconds, waited, retransmissions, tuple(self._answers(sends, receipts)))
 
-    def _sequences(self, batch: bytes) -> Iterator[int]:
-        """The sequence numbers of a batch of answers."""
-        at = self._sequence_at
-        return (high << 8 | low for high, low in zip(batch[at::STRIDE], batch[at + 1 :: STRIDE], strict=True))
+    def _indices(self, batch: bytes) -> Iterator[int]:
+        """Which messages a batch of answers is for: their indices."""
+        at, first = self._sequence_at, self._first
+        octets = zip(batch[at::STRIDE], batch[at + 1 :: STRIDE], strict=True)
+        return ((high << 8 | low) - first & 0xFFFF for high, low in octets)
 
     def _answers(self, sends: list[tuple[int, float]], receipts: list[tuple[float, bytes]]) -> Iterator[Answer]:
         """The first answer to each message; the latency of one that was sent again counts from the first time."""
@@ -168,7 +171,7 @@ class Volley:
             times += [when] * (end - len(times))
         answered: set[int] = set()
         for when, batch in receipts:
-            for place, index in enumerate(self._sequences(batch)):
+            for place, index in enumerate(self._indices(batch)):
                 if index < len(times) and index not in answered:
                     answered.add(index)
                     yield Answer(index, batch[place * STRIDE : (place + 1) * STRIDE], when - times[index])

@@ -5,79 +5,74 @@ The messages are those of a real gateway (RFC 5213 sections 6.9.1.1, 6.9.1.3 and
 with the handoff indicator "unknown"; a refresh names the prefix that was given, with "state not changed"; a handover is a
 registration by another gateway, which knows the node by its link-layer identifier and not its prefix.
 
-Always holds: what the anchor granted is remembered by node; every answer is decoded whole, its checksum included.
+Always holds: what the anchor granted is remembered by node, and may not change in the middle of a session.
 """
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
 
+from halma.bench.crowd import LIFETIME, REFRESH, UNANSWERABLE, Crowd, Updates, identifier
 from halma.bench.volley import Answer
 from halma.engine.binding_update_list import Offer
 from halma.engine.proxy_binding_update import proxy_binding_update
+from halma.netio.mobility import MobilitySocket
 from halma.wire import DecodeError, decode, encode
 from halma.wire.messages import BindingAcknowledgement
 from halma.wire.numbers import AccessTechnology, HandoffIndicatorValue
 from halma.wire.options import HomeNetworkPrefix, MobileNodeIdentifier
-
-PHASES = ("create", "refresh", "handover")
-"""What a node can do: register for the first time, stay where it is, go to the next gateway."""
-REALM = "bench.example"
-LIFETIME = 900
-"""In units of four seconds: an hour."""
-UNANSWERABLE = -1
-"""Counted instead of a status for an answer that is none."""
+from halma.wire.timestamp import to_timestamp
 
 
-def identifier(node: int) -> bytes:
-    """The NAI of a node."""
-    return f"n{node:07d}@{REALM}".encode()
+class ProxyCrowd(Crowd):
+    """Nodes at `gateways` (16-byte addresses of ours)."""
 
-
-class Crowd:
-    """`size` nodes at several gateways (16-byte addresses); node n begins at gateway n modulo their number."""
+    acknowledgement_sequence, update_sequence = 8, 6
 
     def __init__(self, size: int, gateways: Sequence[bytes]) -> None:
+        super().__init__(size, len(gateways))
         self._gateways = tuple(gateways)
-        self._at = array("B", (node % len(self._gateways) for node in range(size)))
         self._prefixes = bytearray(8 * size)
+        self._socket: MobilitySocket | None = None
 
-    def updates(self, phase: str, nodes: Sequence[int], timestamp: int, destination: bytes) -> tuple[list[bytes], list[bytes]]:
-        """The encoded update of each of these nodes, with its place in the list as sequence number, and the gateway that each
-        is sent from. `timestamp` is the value of the Timestamp option."""
-        indicator = HandoffIndicatorValue.NOT_CHANGED if phase == "refresh" else HandoffIndicatorValue.UNKNOWN
+    def descriptors(self) -> tuple[int, int]:
+        """One raw socket for both."""
+        if self._socket is None:
+            self._socket = MobilitySocket()
+        return self._socket.fileno(), self._socket.fileno()
+
+    def close(self) -> None:
+        """Give the socket back."""
+        if self._socket is not None:
+            self._socket.close()
+
+    def updates(
+        self,
+        phase: str,
+        nodes: range,
+        now: float,
+        destination: bytes,
+        *,
+        echo: bool,  # noqa: ARG002  (an echo gets what the anchor gets)
+    ) -> Updates:
+        """As `Crowd` says."""
+        indicator = int(HandoffIndicatorValue.NOT_CHANGED if phase == REFRESH else HandoffIndicatorValue.UNKNOWN)
+        timestamp = to_timestamp(now)
         messages, sources = [], []
         for sequence, node in enumerate(nodes):
-            gateway = self._at[node]
-            if phase == "handover":
-                gateway = (gateway + 1) % len(self._gateways)
             prefixes: tuple[HomeNetworkPrefix, ...] = ()
-            if phase == "refresh":
+            if phase == REFRESH:
                 prefixes = (HomeNetworkPrefix(64, bytes(self._prefixes[node * 8 : node * 8 + 8]) + bytes(8)),)
             link_layer = b"\x02\0" + node.to_bytes(4, "big")
-            offer = Offer(identifier(node), link_layer, int(indicator), int(AccessTechnology.IEEE_802_11A_B_G), prefixes)
-            source = self._gateways[gateway]
+            offer = Offer(identifier(node), link_layer, indicator, int(AccessTechnology.IEEE_802_11A_B_G), prefixes)
+            source = self._gateways[self._place(phase, node)]
             messages.append(encode(proxy_binding_update(offer, sequence, LIFETIME, timestamp, None), source, destination))
             sources.append(source)
-        return messages, sources
+        return Updates(messages, sources, 0)
 
-    def take(
-        self, phase: str, nodes: Sequence[int], sources: Sequence[bytes], destination: bytes, answers: Sequence[Answer]
-    ) -> dict[int, int]:
-        """Note what was granted; how many answers there were of each status."""
-        statuses: dict[int, int] = {}
-        for answer in answers:
-            node = nodes[answer.index]
-            status = self._status(answer, node, destination, sources[answer.index])
-            statuses[status] = statuses.get(status, 0) + 1
-            if not status and phase == "handover":
-                self._at[node] = (self._at[node] + 1) % len(self._gateways)
-        return statuses
-
-    def _status(self, answer: Answer, node: int, anchor: bytes, gateway: bytes) -> int:
+    def _status(self, answer: Answer, node: int, phase: str, destination: bytes) -> int:
         try:
-            message = decode(answer.octets, anchor, gateway)
+            message = decode(answer.octets, destination, self._gateways[self._place(phase, node)])
         except DecodeError:
             return UNANSWERABLE
         if not isinstance(message, BindingAcknowledgement):
