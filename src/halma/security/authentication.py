@@ -40,14 +40,11 @@ Algorithm = Literal["hmac-sha1", "hmac-sha256"]
 MN_HA = int(AuthenticationSubtype.MN_HA)
 AUTHENTICATOR = 12
 """Octets: the first 96 bits of the code (RFC 4285 section 5.1)."""
-OPTIONS = 12
-"""Where the options of a message that is covered begin, of whichever kind."""
 BEFORE_DATA = 7
 """Octets of the option before its authentication data: type, length, subtype, SPI."""
 CHECKSUM = 4
 """Where the Checksum stands in a Mobility Header; it counts as zero (section 5.1)."""
-_MARK = struct.Struct(f"!BBBI{AUTHENTICATOR}s")
-"""The option on the wire."""
+_HEAD = struct.Struct("!BBBI")
 
 
 class Guardian(Protocol):
@@ -69,17 +66,16 @@ class Guardian(Protocol):
 
 class Key:
     """A shared secret: 16 octets by RFC 4285, at least that many here. It shows itself to nobody. `option` is what it fills in
-    at the end of a message, `mark` that option on the wire as far as nothing has been filled in."""
+    at the end of a message, `octets` the same on the wire."""
 
-    __slots__ = ("_begun", "association", "mark", "option", "spi")
+    __slots__ = ("_begun", "association", "octets", "option", "spi")
 
     def __init__(self, association: Association, spi: int, algorithm: Algorithm, secret: bytes) -> None:
         self.association = association
         self.spi = spi
         self._begun = hmac.new(secret, digestmod="sha1" if algorithm == "hmac-sha1" else "sha256")
         self.option = MobilityMessageAuthentication(MN_HA, spi, bytes(AUTHENTICATOR))
-        length = BEFORE_DATA - 2 + AUTHENTICATOR
-        self.mark = _MARK.pack(MobilityOption.MOBILITY_MESSAGE_AUTHENTICATION, length, MN_HA, spi, bytes(AUTHENTICATOR))
+        self.octets = _octets(self.option)
 
     def __repr__(self) -> str:
         return f"Key(spi={self.spi})"
@@ -111,15 +107,15 @@ class AuthenticationGuardian:
         """Section 5.1.1. Messages of other kinds carry no such option."""
         if not _is_covered(message):
             return UNPROTECTED
-        found = _find(data)
-        if found is None:
-            return UNPROTECTED
-        spi, end, authenticator = found
-        key = self._key(message, spi, home_address)
+        option = message.options[-1] if message.options else None
+        if not isinstance(option, MobilityMessageAuthentication) or option.subtype != MN_HA or not option.authentication_data:
+            return UNPROTECTED  # there is none, or another option follows it, which must not be
+        key = self._key(message, option.spi, home_address)
         if key is None:
             return Protection(Assurance.UNKNOWN)
+        end = data.rindex(_octets(option)) + BEFORE_DATA  # nothing but padding is behind it
         expected = key.code(care_of_address, home_address, _without_checksum(data[:end]))
-        holds = hmac.compare_digest(expected, authenticator)
+        holds = hmac.compare_digest(expected, option.authentication_data)
         return Protection(Assurance.VALID if holds else Assurance.FAILED, key.association)
 
     def protect(
@@ -136,7 +132,7 @@ class AuthenticationGuardian:
             return encode(message, *pseudo)
         assert _is_covered(message)
         data = _without_checksum(encode(replace(message, options=(*message.options, key.option)), *pseudo))
-        end = data.rindex(key.mark) + BEFORE_DATA  # nothing but padding is behind it
+        end = data.rindex(key.octets) + BEFORE_DATA  # nothing but padding is behind it
         data = data[:end] + key.code(care_of_address, home_address, data[:end]) + data[end + AUTHENTICATOR :]
         total = checksum(*pseudo, data, NextHeader.MOBILITY).to_bytes(2, "big")
         return data[:CHECKSUM] + total + data[CHECKSUM + 2 :]
@@ -159,23 +155,11 @@ def _is_covered(message: Message) -> TypeGuard[Covered]:
     return isinstance(message, BindingAcknowledgement) and not message.flags & BindingAcknowledgementFlag.PROXY
 
 
-def _find(data: bytes) -> tuple[int, int, bytes] | None:
-    """The SPI of the MN-HA option, where its authentication data begins, and those; None when there is none, or when another
-    option follows it, which must not be (section 5.1). The message has been decoded, so its options are whole."""
-    offset, found = OPTIONS, None
-    while offset < len(data):
-        kind = data[offset]
-        if kind == MobilityOption.PAD1:
-            offset += 1
-            continue
-        length = data[offset + 1]
-        if kind == MobilityOption.MOBILITY_MESSAGE_AUTHENTICATION and length > BEFORE_DATA - 2 and data[offset + 2] == MN_HA:
-            begin = offset + BEFORE_DATA
-            found = (int.from_bytes(data[offset + 3 : begin], "big"), begin, data[begin : offset + 2 + length])
-        elif kind != MobilityOption.PADN:
-            found = None
-        offset += 2 + length
-    return found
+def _octets(option: MobilityMessageAuthentication) -> bytes:
+    """The option on the wire, without padding."""
+    data = option.authentication_data
+    kind, length = MobilityOption.MOBILITY_MESSAGE_AUTHENTICATION, BEFORE_DATA - 2 + len(data)
+    return _HEAD.pack(kind, length, option.subtype, option.spi) + data
 
 
 def _without_checksum(data: bytes) -> bytes:
