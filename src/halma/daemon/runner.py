@@ -5,8 +5,9 @@ A wake-up of the signalling socket takes a batch of messages, gives each to the 
 the data plane at once, tells the engine how that went, and sends all answers at once. Effects that only one role has are
 carried out by functions that the role's daemon hands in.
 
-Always holds: effects are carried out in their order, save that messages leave last; an exception inside the engine or on the
-way of an effect is logged with it, counted, and ends there; one timer is set, at the engine's next deadline.
+Always holds: effects are carried out in their order, save that messages leave last, those behind extension headers before the
+next effect that only one role has; an exception inside the engine or on the way of an effect is logged with it, counted, and
+ends there; one timer is set, at the engine's next deadline.
 """
 
 from __future__ import annotations
@@ -257,6 +258,7 @@ class Runner:
                     else:
                         follow += self._apply(changes, now)
                         changes = []
+                        packets = self._dispatch(packets)  # what a handler does may take its time
                         for event in self._handlers[kind](effect):
                             follow += self._handle(event, now)
                 except Exception as error:
@@ -264,8 +266,7 @@ class Runner:
             effects = follow + self._apply(changes, now)
         if outbox:
             self._transmitted(outbox, self._socket.send(outbox))
-        if packets and self._courier is not None:
-            self._transmitted(packets, self._courier.send(packets))
+        self._dispatch(packets)
 
     def _answered(self, answer: Answer) -> None:
         future = self._asked.get(answer.op)
@@ -288,6 +289,12 @@ class Runner:
     def _transmitted(self, outbox: list[tuple[bytes, bytes, bytes]], refused: list[tuple[int, int]]) -> None:
         self.counters["messages_sent"] += len(outbox) - len(refused)
         self.counters["send_errors"] += len(refused)
+
+    def _dispatch(self, packets: list[tuple[bytes, bytes, bytes]]) -> list[tuple[bytes, bytes, bytes]]:
+        """Let packets of the courier leave; those that remain."""
+        if packets and self._courier is not None:
+            self._transmitted(packets, self._courier.send(packets))
+        return []
 
     def _packet(self, effect: Send) -> tuple[bytes, bytes, bytes]:
         """A message that needs more than a Mobility Header of its own."""

@@ -281,11 +281,11 @@ class Node:
             self._context.report(Severity.INFO, "home", "on the home link, by router {:address}", router.address)
             self._care_of_address = b""
             self._discovery.at(b"", b"")
-            self._addresses.withdraw_all()
             self._bound_before = bool(self._registrations.entries)
             self._free = False
             self._block()
             self._registrations.return_home()
+            self._addresses.withdraw_all()  # behind what the home agent is waiting for
         elif not self._free:
             self._registrations.return_home()
         elif not self._taken:

@@ -406,13 +406,13 @@ class Registrations:
         self._context.arm(Timer.EXPIRE, left, entry.agent)
         entry.refresh = self._context.now.monotonic + max(0.0, left - lead(granted, message))
         self._context.arm(Timer.REFRESH, entry.refresh - self._context.now.monotonic)
-        self._remember(entry)
         self.awaiting_prefixes = message.status == Status.ACCEPTED_BUT_PREFIX_DISCOVERY_NECESSARY
         if first:
             text = "registered with home agent {:address} from {:address} for {} s"
             details = (request.agent, request.care_of_address, granted * LIFETIME_UNIT)
             self._context.report(Severity.INFO, "registered", text, *details, peer=request.agent)
         self._subscriber.registered(entry)
+        self._remember(entry)  # that the tunnel is used comes first
         if self.awaiting_prefixes:
             self._subscriber.prefixes_wanted()
 
@@ -423,16 +423,15 @@ class Registrations:
         self._context.disarm(Timer.EXPIRE, agent)
         if self._agent == agent:
             self._agent = b""
-        self._remember(next(iter(self.entries.values()), None))
         if self._goal is not None and self._goal[0] is RequestKind.REGISTRATION:  # it knew no mobile routers
             self._give_way(agent, Remedy.ROUTER, Status.MOBILE_ROUTER_OPERATION_NOT_PERMITTED)
-            return
-        if self.entries:
+        elif self.entries:
             self._begin()
-            return
-        text = "home agent {:address} holds no binding any more"
-        self._context.report(Severity.INFO, "deregistered", text, agent, peer=agent)
-        self._subscriber.deregistered()
+        else:
+            text = "home agent {:address} holds no binding any more"
+            self._context.report(Severity.INFO, "deregistered", text, agent, peer=agent)
+            self._subscriber.deregistered()
+        self._remember(next(iter(self.entries.values()), None))  # that the home link is used comes first
 
     # ---- refusals ----
 
