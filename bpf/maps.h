@@ -14,6 +14,7 @@ struct binding {
 
 #define LOCAL_ROUTING 1 // EnableMAGLocalRouting (RFC 5213 section 6.10.3)
 #define ROUTED 2 // a prefix of the gateway's own link: its packets meet ordinary routing (section 6.14)
+#define RECEIVE_ONLY 4 // a mobile node's tunnel that its home agent has not accepted yet: packets come out of it, none goes in
 
 // One tunnel, shared by all the bindings that point to it. `mtu` is the path MTU outside.
 struct tunnel {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // The mobile node's side (RFC 6275 sections 11.3.1 and 11.3.3): what it sends from its home address or its mobile network goes into
-// the tunnel to its home agent, and what comes out of that tunnel is its own.
+// the tunnel to its home agent, and what comes out of that tunnel is its own. A home agent that has accepted sends at once, and its
+// packets may overtake its word: they are taken as soon as it has been asked, though nothing is sent yet.
 #ifndef HALMA_NODE_H
 #define HALMA_NODE_H
 
@@ -54,7 +55,11 @@ INLINE int node_device(struct __sk_buff *skb)
 	if (!settings || !may_leave_by_device(skb, &ip))
 		return DROP;
 	struct binding *binding = node_binding(&ip.source, settings);
-	return binding ? device_encapsulate(skb, &ip, binding, settings) : drop(DROPPED_UNKNOWN_INNER);
+	if (!binding)
+		return drop(DROPPED_UNKNOWN_INNER);
+	if (binding->flags & RECEIVE_ONLY)
+		return drop(DROPPED_BOUND_TO_NOTHING);
+	return device_encapsulate(skb, &ip, binding, settings);
 }
 
 #endif

@@ -94,6 +94,7 @@ class Mobile:
         self.wall = 1.7e9
         self.error = 0
         self.bound: dict[tuple[BindingKind, bytes, int], Tunnel | None] = {}
+        self.received: dict[tuple[BindingKind, bytes, int], Tunnel | None] = {}
         self.addresses: set[bytes] = set()
         self._path: HomePath | None = None
         self.router = b""
@@ -130,9 +131,11 @@ class Mobile:
                 key = (effect.kind, effect.prefix, effect.prefix_length)
                 if not self.error:
                     if isinstance(effect, Bind):
-                        self.bound[key] = effect.tunnel
+                        self.bound[key] = None if effect.receive_only else effect.tunnel
+                        self.received[key] = effect.tunnel
                     else:
                         self.bound.pop(key, None)
+                        self.received.pop(key, None)
                 effects += self.engine.handle(ForwardingDone(effect.op, self.error), self.now)
             elif isinstance(effect, ConfigureAddress):
                 self.addresses.add(effect.address)
@@ -236,6 +239,10 @@ class Mobile:
     def tunnel(self) -> Tunnel | None:
         """That of the home address."""
         return self.bound.get((BindingKind.HOME_ADDRESS, HOME, 128))
+
+    def receives(self) -> Tunnel | None:
+        """Where packets to the home address are taken from."""
+        return self.received.get((BindingKind.HOME_ADDRESS, HOME, 128))
 
     def on_link(self) -> tuple[tuple[bytes, int], ...]:
         """The prefixes that are on the link."""

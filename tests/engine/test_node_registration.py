@@ -7,8 +7,18 @@ from typing import Any
 
 import pytest
 
-from halma.engine.api import Association, Assurance, Protection, Report, Send, Severity, Tunnel, sentence
-from halma.engine.node_api import ConfigureAddress, HomePath, LinkUp, RetryRequested, SendIcmp, Started
+from halma.engine.api import Association, Assurance, Bind, Protection, Report, Send, Severity, Tunnel, sentence
+from halma.engine.node_api import (
+    ConfigureAddress,
+    HomePath,
+    LinkUp,
+    Remember,
+    RemoveAddress,
+    RetryRequested,
+    SendIcmp,
+    SetHomePath,
+    Started,
+)
 from halma.engine.node_binding import REFUSALS
 from halma.wire.messages import BindingUpdate
 from halma.wire.numbers import BindingUpdateFlag, Status
@@ -404,6 +414,52 @@ def test_insecure_nodes_need_no_key_and_believe_anybody() -> None:
     assert not [o for o in update(sent).options if isinstance(o, MobilityMessageReplayProtection)]
     node.acknowledge(sent, protection=Protection(Assurance.NONE))
     assert node.tunnel() == Tunnel(CARE_OF, AGENT)
+
+
+@pytest.mark.requirement("MN-2")
+@pytest.mark.rfc("6275#11.3.3-2")
+def test_what_overtakes_the_acknowledgement_is_taken_and_nothing_is_sent_before_it() -> None:
+    node, sent = arrive()
+    assert (node.receives(), node.tunnel()) == (Tunnel(CARE_OF, AGENT), None)
+    node.acknowledge(sent)
+    assert node.receives() == node.tunnel() == Tunnel(CARE_OF, AGENT)
+    (refresh,) = updates(node.advance(300.5))
+    assert node.tunnel() == Tunnel(CARE_OF, AGENT)
+    node.acknowledge(refresh)
+    sent = moved(node)
+    assert (node.receives(), node.tunnel()) == (Tunnel(OTHER_CARE_OF, AGENT), None)
+    node.acknowledge(sent, Status.REASON_UNSPECIFIED)
+    assert (node.receives(), node.tunnel()) == (None, None)
+
+
+def test_the_next_home_agent_is_listened_to_as_soon_as_it_is_asked() -> None:
+    node, _ = arrive(home_agents=(AGENT, SECOND_AGENT))
+    asked = {sent.destination for sent in updates(node.advance(50))}
+    assert asked == {AGENT, SECOND_AGENT}
+    assert (node.receives(), node.tunnel()) == (Tunnel(CARE_OF, SECOND_AGENT), None)
+
+
+@pytest.mark.requirement("MN-3")
+def test_at_home_no_tunnel_is_listened_to() -> None:
+    node, sent = arrive()
+    node.acknowledge(sent)
+    (sent,) = updates([*node.replug(), *node.advertise(HOME_PREFIX, HOME_ROUTER)])
+    assert (node.receives(), node.tunnel()) == (None, None)
+    node.acknowledge(sent)
+    assert node.path() is HomePath.LINK
+    assert node.receives() is None
+
+
+def test_an_answer_is_acted_upon_before_it_is_written_down() -> None:
+    """A file takes its time, and the gap of a handover would last as long."""
+    node, sent = arrive()
+    registered = [type(effect) for effect in node.acknowledge(sent)]
+    assert registered.index(Bind) < registered.index(Remember)
+    left = [type(effect) for effect in (*node.replug(), *node.advertise(HOME_PREFIX, HOME_ROUTER))]
+    assert left.index(Remember) < left.index(Send) < left.index(RemoveAddress)
+    (sent,) = (effect for effect in node.seen if isinstance(effect, Send))
+    home = [type(effect) for effect in node.acknowledge(sent)]
+    assert home.index(SetHomePath) < home.index(Remember)
 
 
 def test_an_optimistic_node_uses_the_tunnel_before_it_is_acknowledged() -> None:

@@ -39,6 +39,7 @@ __all__ = ["maps", "objects"]
 CARE_OF, ELSEWHERE = "2001:db8:9::1", "2001:db8:a::1"
 INSIDE = "2001:db8:100:1::99"
 HOMES, NETWORKS, HOME_AGENT = 4, 8, 16
+RECEIVE_ONLY = 4
 NETWORK_KEY = struct.Struct("=I16s")
 
 
@@ -154,6 +155,23 @@ def test_a_node_leaves_other_packets_to_the_stack_but_answers_behind_a_routing_h
     assert outcome(program, answer)[0] == SHOT
 
 
+@pytest.mark.requirement("MN-2")
+@pytest.mark.rfc("6275#11.3.3-2")
+def test_a_tunnel_that_only_receives_takes_packets_and_sends_none(node: Collection) -> None:
+    network, device = node.program("node_network"), node.program("node_out")
+    sent, leaves = udp(OTHER, NODE), udp(NODE, OTHER).bytes()
+    node.maps["homes"].update(address(NODE), struct.pack("=HHI", 3, RECEIVE_ONLY, 0))
+    verdict, data = outcome(network, tunnelled(sent, ANCHOR, CARE_OF))
+    assert (verdict, data[14:]) == (CONTINUE, sent.bytes())
+    assert outcome(network, tunnelled(sent, ELSEWHERE, CARE_OF))[0] == SHOT
+    assert device.test_run(leaves)[0] == SHOT
+    assert counters(node) == {"decapsulated": 1, "dropped_wrong_outer_source": 1, "dropped_bound_to_nothing": 1}
+    node.maps["homes"].update(address(NODE), struct.pack("=HHI", 3, 0, 0))
+    device.test_run(leaves)  # there is no Ethernet header to encapsulate it behind, which is as far as it gets here
+    assert counters(node)["dropped_bound_to_nothing"] == 1
+    assert counters(node)["error"] == 1
+
+
 # ---- the tables ----
 
 TO_CARE_OF = Tunnel(address(ANCHOR), address(CARE_OF))
@@ -204,6 +222,30 @@ def test_a_batch_of_homes_that_the_kernel_refuses_in_part_counts_what_was_taken(
     homes = [Bind(i, address(f"2001:db8:100::{i}"), 128, TO_CARE_OF, kind=BindingKind.HOME_ADDRESS) for i in range(1, 4)]
     assert made.apply(homes) == [0, 0, errno.E2BIG]
     assert len(list(made.read_back())) == made.homes == 2
+
+
+def test_what_only_receives_leads_nowhere_and_shares_the_tunnel() -> None:
+    settings = PlaneSettings(Side.NODE, (), (), maximum_bindings=4)
+    made = Tables(settings, DictionaryMap(8, 1), DictionaryMap(4, 5), (DictionaryMap(16, 4), DictionaryMap(20, 4)))
+    reverse = Tunnel(address(CARE_OF), address(ANCHOR))
+    for kind, prefix, length, host in (
+        (BindingKind.HOME_ADDRESS, address(NODE), 128, NODE),
+        (BindingKind.MOBILE_NETWORK, PREFIX, 64, INSIDE),
+    ):
+        assert made.apply([Bind(1, prefix, length, reverse, kind=kind, receive_only=True)]) == [0]
+        (taken, *_), way = made.records_from(address(host)), made.record_to(address(host))
+        assert taken.tunnel == reverse
+        assert way is not None
+        assert made.is_nothing(way)
+        assert made.apply([Bind(2, prefix, length, reverse, kind=kind)]) == [0]
+        assert made.record_to(address(host)) is taken
+    assert {tunnel: record.users for tunnel, record in made.tunnels().items()} == {reverse: 2}
+
+
+@pytest.mark.parametrize("side", [Side.ANCHOR, Side.GATEWAY])
+def test_only_a_node_has_tunnels_that_only_receive(side: Side) -> None:
+    plane = MemoryPlane(PlaneSettings(side, (address(ANCHOR),), ()))
+    assert plane.apply([Bind(1, PREFIX, 64, TO_CARE_OF, 1, receive_only=True)]) == [errno.EOPNOTSUPP]
 
 
 @pytest.mark.parametrize(

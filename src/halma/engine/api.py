@@ -168,6 +168,8 @@ class Bind:
     that interface go into the tunnel, and packets *to* it are taken only out of that tunnel and leave on that interface
     (section 6.10.5). `tunnel` None drops the packets of the prefix silently (section 5.3.5: the wait before deletion).
     `local_routing` (gateway) lets packets between this prefix and another of this gateway that has it go directly (6.10.3).
+    At a mobile node: packets *from* the prefix go into the tunnel, and packets *to* it are taken out of that tunnel (RFC 6275
+    section 11.3.3). `receive_only` (mobile node) takes packets out of the tunnel and drops those that would go into it.
     The kind `LOCAL` (gateway, `tunnel` None): packets from the prefix that came in on that interface, and packets to it, meet
     ordinary routing, and none is taken out of a tunnel.
     """
@@ -179,6 +181,7 @@ class Bind:
     access: int = 0
     kind: BindingKind = BindingKind.PROXY
     local_routing: bool = False
+    receive_only: bool = False
 
 
 @value

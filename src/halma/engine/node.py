@@ -6,7 +6,8 @@ This file takes the events apart and decides what arriving somewhere means. Besi
 is), `care_of_address` (addresses there), `node_registration` (Binding Updates), `home_discovery` (home agents and prefixes).
 
 Always holds: a packet from the home address leaves bare only on the home link, and only when no home agent holds a binding
-(MN-2, MN-3); abroad it leaves in a tunnel that the home agent has accepted, or not at all.
+(MN-2, MN-3); abroad it leaves in a tunnel that the home agent has accepted, or not at all. What the home agent sends is taken
+from the moment on in which it may have accepted.
 """
 
 from __future__ import annotations
@@ -117,9 +118,10 @@ class Node:
         self._bound_before = False
         self._taken = False
         self._stopping = False
-        self._wanted: Tunnel | None = None
+        self._wanted: tuple[Tunnel | None, bool] = (None, False)
+        """The tunnel of the home address, and whether it only receives."""
         self._is_bound = False
-        self._pending: dict[int, Tunnel | None] = {}
+        self._pending: set[int] = set()
         self._router = (b"", b"")
         self._on_link: tuple[tuple[bytes, int], ...] = ()
         self._announcements = 0
@@ -310,7 +312,7 @@ class Node:
         registrations.care_of_valid_for = self._addresses.valid_for(address)
         self._discovery.at(address, registrations.agent)
         registrations.register(address, again=moved)
-        if registrations.is_registered or (self._settings.optimistic_handover and registrations.request is not None):
+        if registrations.is_registered:
             self._forward(Tunnel(address, registrations.agent))
 
     def _addresses_changed(self) -> None:
@@ -343,6 +345,11 @@ class Node:
             self._registrations.leave(self._care_of_address)
 
     # ---- what registrations tell (node_registration.Subscriber) -------------------------------------------------------------
+
+    def requested(self, agent: bytes, care_of_address: bytes) -> None:
+        """RFC 6275 section 11.3.3 asks only that the tunnel is from the home agent; to send is another matter."""
+        if self.place is Place.ABROAD and not self._registrations.is_registered:
+            self._forward(Tunnel(care_of_address, agent), receive_only=not self._settings.optimistic_handover)
 
     def registered(self, entry: BindingUpdateListEntry) -> None:
         """A home agent has accepted."""
@@ -406,16 +413,17 @@ class Node:
         for prefix, length, kind in self._entries():
             self._context.do(Unbind(self._context.op(), prefix, length, kind))
 
-    def _forward(self, tunnel: Tunnel | None) -> None:
-        """Have packets from and to the home address go through this tunnel; None drops them."""
-        if self._is_bound and self._wanted == tunnel:
+    def _forward(self, tunnel: Tunnel | None, *, receive_only: bool = False) -> None:
+        """Have packets from and to the home address go through this tunnel, or only those to it; None drops them."""
+        wanted = (tunnel, receive_only)
+        if self._is_bound and self._wanted == wanted:
             return
-        self._wanted, self._is_bound = tunnel, True
+        self._wanted, self._is_bound = wanted, True
         self._pending.clear()
         for prefix, length, kind in self._entries():
             op = self._context.op()
-            self._pending[op] = tunnel
-            self._context.do(Bind(op, prefix, length, tunnel, kind=kind))
+            self._pending.add(op)
+            self._context.do(Bind(op, prefix, length, tunnel, kind=kind, receive_only=receive_only))
 
     def _entries(self) -> Iterator[tuple[bytes, int, BindingKind]]:
         yield self._settings.home_address, HOST, BindingKind.HOME_ADDRESS
@@ -426,7 +434,7 @@ class Node:
     def _forwarding_done(self, event: ForwardingDone) -> None:
         if event.op not in self._pending:
             return
-        del self._pending[event.op]
+        self._pending.discard(event.op)
         if event.error:
             self._context.count("forwarding_failed")
             text = "the data plane failed for the home address: {}"
@@ -437,7 +445,8 @@ class Node:
     def _forward_again(self, _key: bytes) -> None:
         if self._is_bound:
             self._is_bound = False
-            self._forward(self._wanted)
+            tunnel, receive_only = self._wanted
+            self._forward(tunnel, receive_only=receive_only)
 
     # ---- messages ---------------------------------------------------------------------------------------------------------
 

@@ -51,6 +51,9 @@ WHOLE, LOW_HALF = (1 << 64) - 1, (1 << 32) - 1
 class Subscriber(Protocol):
     """Who wants to know how registrations stand."""
 
+    def requested(self, agent: bytes, care_of_address: bytes) -> None:
+        """A home agent is asked to accept: it may do so from now on, and its packets may overtake its answer."""
+
     def registered(self, entry: BindingUpdateListEntry) -> None:
         """A home agent has accepted: its tunnel may be used."""
 
@@ -263,6 +266,8 @@ class Registrations:
         self._note(request, lifetime)
         context.count(f"binding_updates_{request.kind.name.lower()}")
         context.do(binding_update(context.settings, request, self._sequence, lifetime, timestamp))
+        if request.kind is RequestKind.REGISTRATION:
+            self._subscriber.requested(request.agent, request.care_of_address)
         context.arm(Timer.RETRANSMIT, request.timeout)
 
     def _lifetime(self, request: Request) -> int:

@@ -36,8 +36,9 @@ _KINDS = {
 
 def refusal(change: Change, settings: PlaneSettings) -> int:
     """0, or the errno that the change is refused with: EOPNOTSUPP for a length that its kind of binding cannot have, or a kind
-    that this side has no use for; EINVAL for a prefix that has bits behind its length, is link-local or multicast, or (a
-    gateway's Bind) names no access interface, or a tunnel for a prefix of its own link."""
+    that this side has no use for, or a tunnel that only receives at any side but a mobile node's; EINVAL for a prefix that has
+    bits behind its length, is link-local or multicast, or (a gateway's Bind) names no access interface, or a tunnel for a
+    prefix of its own link."""
     prefix, length = change.prefix, change.prefix_length
     if change.kind not in _KINDS[settings.side] or length not in _LENGTHS[change.kind]:
         return errno.EOPNOTSUPP
@@ -46,6 +47,8 @@ def refusal(change: Change, settings: PlaneSettings) -> int:
     if isinstance(change, Bind):
         if settings.side is Side.GATEWAY and not change.access:
             return errno.EINVAL
+        if change.receive_only and settings.side is not Side.NODE:
+            return errno.EOPNOTSUPP
         if change.kind is BindingKind.LOCAL and change.tunnel is not None:
             return errno.EINVAL
         if change.tunnel is not None and (len(change.tunnel.local) != 16 or len(change.tunnel.remote) != 16):

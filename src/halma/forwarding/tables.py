@@ -25,7 +25,7 @@ from halma.forwarding.plane import Change, PlaneSettings, Side
 
 _TUNNEL = struct.Struct("=16s16sI28x")
 _BINDING = struct.Struct("=HHI")
-_LOCAL_ROUTING, _ROUTED = 1, 2
+_LOCAL_ROUTING, _ROUTED, _RECEIVE_ONLY = 1, 2, 4
 """Flags of a binding (bpf/maps.h)."""
 _FLAGS_AT = 32
 """Where a target's flags are in its key, above the access interface."""
@@ -128,10 +128,11 @@ class Target:
     """What a binding points to: a tunnel, and at a gateway the access interface, with its flags. All bindings with the same
     share one."""
 
-    __slots__ = ("record", "users", "value")
+    __slots__ = ("receive_only", "record", "users", "value")
 
     def __init__(self, record: TunnelRecord, access: int, flags: int) -> None:
         self.record, self.users, self.value = record, 0, _BINDING.pack(record.number, flags, access)
+        self.receive_only = bool(flags & _RECEIVE_ONLY)
 
 
 class TunnelRecord:
@@ -187,12 +188,22 @@ class Tables:
         return prefix in self._bound
 
     def record_to(self, address: bytes) -> TunnelRecord | None:
-        """What an address is bound to: as a home address, as one of a mobile network, or by its home network prefix."""
-        return next(iter(self.records_from(address)), None)
+        """Where a packet to an address goes, or at a mobile node one from it: by the home address, the mobile network, or the
+        home network prefix; nowhere, where that tunnel only receives."""
+        targets = self._home_targets(address)
+        if targets:
+            return self._nothing if targets[0].receive_only else targets[0].record
+        return self.record_of(address[:8] + _ZEROS)
 
     def records_from(self, address: bytes) -> list[TunnelRecord]:
         """Everything that an address is bound to, in the order of `record_to`: a packet from it may come out of any of these
         tunnels, for a node that comes home is registered by itself and by its gateway for a while."""
+        records = [target.record for target in self._home_targets(address)]
+        proxy = self.record_of(address[:8] + _ZEROS)
+        return records if proxy is None else [*records, proxy]
+
+    def _home_targets(self, address: bytes) -> list[Target]:
+        """The targets of a home address and of the narrowest mobile network around it."""
         value = int.from_bytes(address, "big")
         networks = [
             _LENGTH.pack(length) + (value >> (128 - length) << (128 - length)).to_bytes(16, "big")
@@ -200,9 +211,7 @@ class Tables:
         ]
         network = next((name for name in networks if name in self._bound), b"")
         targets = [self._bound.get(name) for name in (address + b"\0", network)]
-        records = [target.record for target in targets if target is not None]
-        proxy = self.record_of(address[:8] + _ZEROS)
-        return records if proxy is None else [*records, proxy]
+        return [target for target in targets if target is not None]
 
     def is_nothing(self, record: TunnelRecord) -> bool:
         """Whether packets bound to this record are dropped."""
@@ -243,6 +252,8 @@ class Tables:
             tunnel, place = change.tunnel, change.access
             if change.local_routing:
                 place |= _LOCAL_ROUTING << _FLAGS_AT
+            elif change.receive_only:
+                place |= _RECEIVE_ONLY << _FLAGS_AT
             if tunnel is None:
                 record: TunnelRecord | None = self._nothing
                 if change.kind is BindingKind.LOCAL:

@@ -24,6 +24,8 @@ from halma.wire.numbers import BindingAcknowledgementFlag, BindingUpdateFlag
 from halma.wire.options import AlternateCareOfAddress
 
 _UNREACHABLE = 1
+_UNDER_WAY = 0.1
+"""Seconds before a movement in which a packet may have been sent that met it."""
 
 
 def is_home_update(signal: Signal) -> bool:
@@ -230,6 +232,28 @@ def nothing_bare_abroad(evidence: Evidence, host: str, window: Window, requireme
     )
 
 
+def taken_from_the_switch_on(evidence: Evidence, host: str, window: Window, stream: int, requirement: str = "MN-2") -> Check:
+    """Whatever the home agent sends to a care-of address after a movement reaches the host's link, from the moment on in which
+    it switched, which may be before the host has its acknowledgement. That the host takes it is seen by its sockets."""
+    address, points = evidence.topology.address(host).packed, evidence.points_of("lma")
+    found = accepted(evidence, host, window, lambda update: lifetime(update) > 0)
+    sent = lost = early = 0
+    for delivery in evidence.deliveries(stream):
+        if any(
+            seen.point in points
+            and not seen.bare
+            and seen.inner.destination == address
+            and evidence.owner(seen.outer.destination) == host
+            and window.moved <= seen.time < window.until - _UNDER_WAY
+            for seen in delivery.sightings
+        ):
+            sent += 1
+            lost += delivery.delivered is None
+            early += found is not None and delivery.delivered is not None and delivery.delivered.time < found.answer.arrived
+    name = f"all that the home agent sends to {host} at {window.target} arrives"
+    return Check(requirement, name, bool(sent) and not lost, f"{sent} sent, {early} overtook the acknowledgement, {lost} lost")
+
+
 def no_home_signalling(evidence: Evidence, host: str, window: Window, requirement: str) -> Check:
     """Between a movement and the next no Mobile IPv6 message about the host was anywhere."""
     seen = [
@@ -332,24 +356,3 @@ def untouched_by_home(
             first_refused = min(first_refused or sighting.time, sighting.time)
     passed = bool(tunnelled and refused) and not after and (first_refused or 0) > (last_tunnelled or 0)
     return Check(requirement, name, passed, f"{tunnelled} to the gateway, {after} of them too late, {refused} refused then")
-
-
-_LISTENING = 0.1
-"""Seconds in which a node that has its acknowledgement must use the tunnel, on a machine that has more to do."""
-
-
-def early_arrivals(evidence: Evidence, stream: int) -> int:
-    """How many probes of a stream came through the tunnel when the node was not yet ready for them: a home agent that has
-    accepted sends them at once, and they overtake its acknowledgement. The node is ready when it sends through the tunnel
-    itself, and at the latest soon after it had the acknowledgement."""
-    ready: dict[bytes, float] = {}
-    for answer in evidence.signals:
-        if is_home_answer(answer) and status(answer) == 0 and lifetime(answer):
-            ready.setdefault(answer.layer.destination, answer.arrived + _LISTENING)
-    points = {access.name for access in evidence.topology.access}
-    for sighting in evidence.sightings:
-        used = ready.get(sighting.outer.source)
-        if used is not None and sighting.time < used and not sighting.bare and sighting.point in points:
-            ready[sighting.outer.source] = sighting.time
-    arrived = [one.delivered for one in evidence.deliveries(stream) if one.delivered is not None]
-    return sum(not seen.bare and seen.time < ready.get(seen.outer.destination, 0.0) for seen in arrived)

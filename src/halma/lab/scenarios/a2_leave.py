@@ -93,6 +93,9 @@ class Leave(Journey):
     def checks(self, evidence: Evidence) -> Iterator[Check]:
         """What must be seen, by requirement."""
         yield from super().checks(evidence)
+        if not evidence.topology.lossy:
+            window = judge_home.window_to(evidence, NODE, self._away)
+            yield judge_home.taken_from_the_switch_on(evidence, NODE, window, DOWN)
         yield from self.entry(evidence)
 
     def entry(self, evidence: Evidence) -> Iterator[Check]:
