@@ -95,7 +95,7 @@ class Leave(Journey):
         yield from super().checks(evidence)
         if not evidence.topology.lossy:
             window = judge_home.window_to(evidence, NODE, self._away)
-            yield judge_home.taken_from_the_switch_on(evidence, NODE, window, DOWN)
+            yield judge_home.taken_from_the_switch_on(evidence, NODE, window, self.travellers[0].down)
         yield from self.entry(evidence)
 
     def entry(self, evidence: Evidence) -> Iterator[Check]:
