@@ -417,7 +417,6 @@ def test_insecure_nodes_need_no_key_and_believe_anybody() -> None:
 
 
 @pytest.mark.requirement("MN-2")
-@pytest.mark.rfc("6275#11.3.3-2")
 def test_what_overtakes_the_acknowledgement_is_taken_and_nothing_is_sent_before_it() -> None:
     node, sent = arrive()
     assert (node.receives(), node.tunnel()) == (Tunnel(CARE_OF, AGENT), None)
