@@ -177,3 +177,20 @@ def test_what_a_node_writes_down_is_there_in_its_next_life(tmp_path: Path, monke
         (tmp_path / "node-eth0.json").write_text(rubbish)
         with pytest.raises(ValueError, match=r"node-eth0\.json"):
             NodeState(tmp_path, "eth0")
+
+
+def test_what_a_node_writes_down_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
+    """A short record leaves nothing of a long one, and a file that somebody has removed is made again."""
+    file = tmp_path / "node-eth0.json"
+    state = NodeState(tmp_path, "eth0")
+    state.remember(0xFFFF, bytes([0xFF] * 16), 1_893_456_000.123456)
+    long = file.stat()
+    state.remember(1, b"", 0.0)
+    short = file.stat()
+    assert (short.st_ino, short.st_size) == (long.st_ino, long.st_size)
+    assert short.st_size <= 512  # the least that a disk writes at once
+    assert (NodeState(tmp_path, "eth0").sequence, NodeState(tmp_path, "eth0").home_agent) == (1, b"")
+    file.unlink()
+    state.remember(2, b"", 0.0)
+    assert NodeState(tmp_path, "eth0").sequence == 2
+    assert [each.name for each in tmp_path.iterdir()] == ["node-eth0.json"]

@@ -4,7 +4,8 @@ secret that its made-up addresses and identifiers come from, and how the setting
 
 RFC 6275 section 11.7.1 (sequence numbers are stored), RFC 7217 section 5 (the secret).
 
-Always holds: the file is replaced as a whole, so a crash leaves the old one or the new one; nobody but its owner can read it.
+Always holds: the file appears whole, and is overwritten by a single write that is no longer than a disk's sector, so a crash
+leaves what was there or what was to be there; nobody but its owner can read it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from halma.daemon.state import boot
 
 SECRET = 16
 """Octets."""
+RECORD = 256
+"""Octets of the file: always as many, so that nothing of a longer one is left. To replace the file would be to wait for the
+disk, in the middle of a handover."""
 
 
 class _Stored(msgspec.Struct):
@@ -75,8 +79,18 @@ class NodeState:
         self._write()
 
     def _write(self) -> None:
+        record = msgspec.json.encode(self._stored).ljust(RECORD)
+        try:
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            self._create(record)
+            return
+        with os.fdopen(descriptor, "wb", buffering=0) as file:
+            file.write(record)
+
+    def _create(self, record: bytes) -> None:
         beside = self._path.with_suffix(".new")
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.encode(self._stored))
+            file.write(record)
         beside.replace(self._path)
