@@ -76,7 +76,7 @@ test-guest: setup
 .PHONY: bench
 bench: setup
 	@if [ "$$(id -u)" -ne 0 ]; then echo "the benchmarks make network namespaces: run them as root" >&2; exit 1; fi
-	@for bench in signalling forwarding scale handover; do $(BIN)/halma bench $$bench || exit 1; done
+	@for bench in signalling "signalling --protocol mipv6" forwarding scale handover; do $(BIN)/halma bench $$bench || exit 1; done
 
 .PHONY: lint
 lint: setup
