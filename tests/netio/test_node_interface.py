@@ -257,6 +257,29 @@ def test_what_the_kernel_forgets_while_the_interface_is_down_is_made_again(link:
     interface.restore()
 
 
+def test_what_was_made_outlives_the_carrier(link: Link, interface: NodeInterface) -> None:
+    """So that a node which comes to another link has nothing to make again."""
+    interface.prepare(link.states["tun0"].interface)
+    interface.add_address(CARE_OF)
+    interface.set_default_router(ROUTER, ROUTER_MAC)
+    interface.set_on_link(((read_address("2001:db8:9::"), 64),))
+
+    def look() -> list[str]:
+        addresses = run_ip("-n", link.machine, "-6", "address", "show", "eth0").splitlines()
+        return [
+            run_ip("-n", link.machine, "-6", "route", "show", "dev", "eth0"),
+            *(line for line in addresses if "inet6" in line),
+            run_ip("-n", link.machine, "-6", "rule"),
+        ]
+
+    before = look()
+    run_ip("-n", link.machine, "link", "set", "far0", "down")
+    assert "NO-CARRIER" in run_ip("-n", link.machine, "link", "show", "eth0")
+    run_ip("-n", link.machine, "link", "set", "far0", "up")
+    assert look() == before
+    interface.restore()
+
+
 def test_the_interface_is_given_back_as_it_was(link: Link, interface: NodeInterface) -> None:
     run_ip("-n", link.machine, "address", "add", "2001:db8:77::5/64", "dev", "eth0", "valid_lft", "600", "preferred_lft", "300")
 

@@ -64,6 +64,8 @@ class NodeLink:
         self._interface: NodeInterface | None = None
         self._port: NodePort | None = None
         self._addresses: list[bytes] = []
+        self._was_down = False
+        """The kernel may have undone what was made of the interface."""
         self._timer: asyncio.TimerHandle | None = None
 
     # ---- what the interface is ----
@@ -116,6 +118,7 @@ class NodeLink:
         self._state = self._control.link(self.index)
         if self._interface is not None:
             self._interface.state = self._state
+        self._was_down = not self._state.carrier
         if self._state.carrier:
             self._post(LinkUp())
 
@@ -169,8 +172,11 @@ class NodeLink:
         if before.carrier and (flapped or not state.carrier):
             self._post(LinkDown())
             self._interface.forget_router()
+        self._was_down = self._was_down or flapped or not state.up
         if state.carrier and (flapped or not before.carrier):
-            self._interface.renew()
+            if self._was_down:  # only the carrier went, mostly: nothing is lost then, and the next router waits
+                self._interface.renew()
+                self._was_down = False
             self._post(LinkUp())
 
     def _heard(self) -> None:
