@@ -200,8 +200,9 @@ class HomeAgent:
         if request.replay is None:
             return Status.MIPV6_MESG_ID_REQD
         binding = self.cache.get(request.home_address)
-        newest = max((b.timestamp for b in self.cache.of_node(association.identifier)), default=0)
-        newest = max(newest, 0 if binding is None else binding.timestamp)
+        newest = 0 if binding is None else binding.timestamp
+        for held in self.cache.of_node(association.identifier):
+            newest = max(newest, held.timestamp)
         near = abs(request.replay.timestamp - to_ntp(now.wall)) <= int(association.replay_window * 2**32)
         return None if near and request.replay.timestamp > newest else Status.MIPV6_ID_MISMATCH
 
