@@ -35,11 +35,11 @@ class Packets:
 
 
 class Agent:
-    """A home agent's ears and mouth, with the same keys as the crowd."""
+    """A home agent's ears and mouth, with the same keys as the crowd or another."""
 
-    def __init__(self, nodes: int) -> None:
+    def __init__(self, nodes: int, secret: str = SECRET) -> None:
         associations = [Association(node, identifier(node), home_prefix=home_prefix(node)) for node in range(nodes)]
-        guardian = AuthenticationGuardian(Key(each, SPI, "hmac-sha1", bytes.fromhex(SECRET)) for each in associations)
+        guardian = AuthenticationGuardian(Key(each, SPI, "hmac-sha1", bytes.fromhex(secret)) for each in associations)
         self._packets = Packets()
         self._courier = Courier(Side.AGENT, self._packets, guardian)  # type: ignore[arg-type]
 
@@ -86,9 +86,11 @@ def test_only_an_authentic_answer_to_the_right_node_counts() -> None:
     right = agent.answer(updates.messages[0])
     forged = bytes((octet ^ (index == 90) for index, octet in enumerate(right)))
     other = agent.answer(updates.messages[1])
+    unsigned = Agent(2, SECRET[::-1]).answer(updates.messages[0])
     refused = agent.answer(updates.messages[0], Status.ADMINISTRATIVELY_PROHIBITED)
-    answers = [Answer(0, octets, 0.0) for octets in (b"", right[:60], forged, other, updates.messages[0], refused, right)]
-    expected = {UNANSWERABLE: 5, Status.ADMINISTRATIVELY_PROHIBITED: 1, 0: 1}
+    wrong = (b"", right[:60], forged, other, unsigned, updates.messages[0])
+    answers = [Answer(0, octets, 0.0) for octets in (*wrong, refused, right)]
+    expected = {UNANSWERABLE: len(wrong), Status.ADMINISTRATIVELY_PROHIBITED: 1, 0: 1}
     assert crowd.take(CREATE, range(2), ANCHOR, answers) == expected
 
 
