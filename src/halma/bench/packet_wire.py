@@ -6,23 +6,20 @@ Always holds: only IPv6 packets that begin with a routing header or a Mobility H
 
 from __future__ import annotations
 
-import ctypes
 import socket
-import struct
 
-from halma.netio.signalling import ETH_P_IPV6, RECEIVE_BUFFER, SO_ATTACH_FILTER, SO_RCVBUFFORCE
+from halma.netio.packet_socket import ETH_P_IPV6, JUMP_EQUAL, LD_BYTE, RETURN, Step, attach_filter
+from halma.netio.signalling import RECEIVE_BUFFER, SO_RCVBUFFORCE
 from halma.wire.numbers import NextHeader
 
-_LD_BYTE, _JUMP_EQUAL, _RETURN = 0x30, 0x15, 0x06
 _NEXT_HEADER = 6
-_FILTER = (
-    (_LD_BYTE, 0, 0, _NEXT_HEADER),
-    (_JUMP_EQUAL, 1, 0, NextHeader.ROUTING),
-    (_JUMP_EQUAL, 0, 1, NextHeader.MOBILITY),
-    (_RETURN, 0, 0, 0xFFFF),
-    (_RETURN, 0, 0, 0),
+_FILTER: tuple[Step, ...] = (
+    (LD_BYTE, 0, 0, _NEXT_HEADER),
+    (JUMP_EQUAL, 1, 0, NextHeader.ROUTING),
+    (JUMP_EQUAL, 0, 1, NextHeader.MOBILITY),
+    (RETURN, 0, 0, 0xFFFF),
+    (RETURN, 0, 0, 0),
 )
-"""In classic BPF: (code, jump when true, jump when false, operand) each."""
 
 
 class PacketWire:
@@ -31,9 +28,7 @@ class PacketWire:
     def __init__(self) -> None:
         self._out = socket.socket(socket.AF_INET6, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.IPPROTO_RAW)
         self._in = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, socket.htons(ETH_P_IPV6))
-        program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in _FILTER))
-        attached = struct.pack("@HP", len(_FILTER), ctypes.addressof(program))
-        self._in.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, attached)
+        attach_filter(self._in, _FILTER)
         self._in.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
 
     def descriptors(self) -> tuple[int, int]:
