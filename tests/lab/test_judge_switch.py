@@ -17,7 +17,8 @@ from halma.wire.ipv6 import DestinationOptions, ExtensionHeader, HomeAddress, Pa
 from halma.wire.messages import BindingAcknowledgement, BindingUpdate
 from halma.wire.numbers import BindingUpdateFlag, NextHeader
 from halma.wire.options import AlternateCareOfAddress
-from tests.lab.world import CN, DOWN, ENDED, HOST, HOST_LINK_LAYER, LINK_UP, LMA, World, probe
+from tests.lab.records import probe
+from tests.lab.world import CN, DOWN, ENDED, HOST, HOST_LINK_LAYER, LINK_UP, LMA, World
 
 CARE_OF = IPv6Address("2001:db8:13:1::1").packed
 FIRST = 500
