@@ -8,8 +8,7 @@
 // One binding. `tunnel` 0: the packets of the prefix are dropped silently (RFC 5213 section 5.3.5), unless they are routed.
 // `access`: at a gateway the interface behind which the prefix lives.
 struct binding {
-	u16 tunnel, flags;
-	u32 access;
+	u32 tunnel, flags, access;
 };
 
 #define LOCAL_ROUTING 1 // EnableMAGLocalRouting (RFC 5213 section 6.10.3)

@@ -47,9 +47,9 @@ def away(objects: Collection, *, network: str = "", length: int = 64) -> None:
     """The node is bound by its gateway (tunnel 1), and by itself at its care-of address (tunnel 2)."""
     bind(objects, NODE, 1)
     set_tunnel(objects, 2, ANCHOR, CARE_OF)
-    objects.maps["homes"].update(address(NODE), struct.pack("=II", 2, 0))
+    objects.maps["homes"].update(address(NODE), struct.pack("=III", 2, 0, 0))
     if network:
-        objects.maps["networks"].update(NETWORK_KEY.pack(length, address(network)), struct.pack("=II", 2, 0))
+        objects.maps["networks"].update(NETWORK_KEY.pack(length, address(network)), struct.pack("=III", 2, 0, 0))
     configure(objects, HOMES | (NETWORKS if network else 0) | HOME_AGENT)
     for slot in range(4096):
         know_next_hop(objects, "inner_next_hops", slot, OTHER)
@@ -130,7 +130,7 @@ def test_signalling_behind_a_home_address_option_is_kept_from_the_stack(bound: C
 def node(bound: Collection) -> Collection:
     """The node abroad: its home address and the anchor's are the ends of the reverse tunnel, number 3."""
     set_tunnel(bound, 3, CARE_OF, ANCHOR)
-    bound.maps["homes"].update(address(NODE), struct.pack("=II", 3, 0))
+    bound.maps["homes"].update(address(NODE), struct.pack("=III", 3, 0, 0))
     configure(bound, HOMES)
     return bound
 
@@ -160,13 +160,13 @@ def test_a_node_leaves_other_packets_to_the_stack_but_answers_behind_a_routing_h
 def test_a_tunnel_that_only_receives_takes_packets_and_sends_none(node: Collection) -> None:
     network, device = node.program("node_network"), node.program("node_out")
     sent, leaves = udp(OTHER, NODE), udp(NODE, OTHER).bytes()
-    node.maps["homes"].update(address(NODE), struct.pack("=HHI", 3, RECEIVE_ONLY, 0))
+    node.maps["homes"].update(address(NODE), struct.pack("=III", 3, RECEIVE_ONLY, 0))
     verdict, data = outcome(network, tunnelled(sent, ANCHOR, CARE_OF))
     assert (verdict, data[14:]) == (CONTINUE, sent.bytes())
     assert outcome(network, tunnelled(sent, ELSEWHERE, CARE_OF))[0] == SHOT
     assert device.test_run(leaves)[0] == SHOT
     assert counters(node) == {"decapsulated": 1, "dropped_wrong_outer_source": 1, "dropped_bound_to_nothing": 1}
-    node.maps["homes"].update(address(NODE), struct.pack("=HHI", 3, 0, 0))
+    node.maps["homes"].update(address(NODE), struct.pack("=III", 3, 0, 0))
     device.test_run(leaves)  # there is no Ethernet header to encapsulate it behind, which is as far as it gets here
     assert counters(node)["dropped_bound_to_nothing"] == 1
     assert counters(node)["error"] == 1
@@ -203,6 +203,25 @@ def test_three_kinds_of_bindings_of_one_prefix_do_not_touch_each_other() -> None
     assert made.record_to(address(NODE)).tunnel == TO_CARE_OF  # type: ignore[union-attr]
     assert made.apply([Unbind(6, address(NODE), 128, BindingKind.HOME_ADDRESS)]) == [0]
     assert (made.homes, made.tunnels()) == (0, {})
+
+
+def test_every_node_of_a_large_home_agent_may_have_a_tunnel_of_its_own() -> None:
+    """More than 16 bits can count."""
+    count = 66_000
+    made = tables(maximum=count)
+    hosts = [number.to_bytes(8, "big") for number in range(1, count + 1)]
+    places = [Tunnel(address(ANCHOR), address("2001:db8:aaaa::")[:8] + host) for host in hosts]
+    homes = [
+        Bind(number, address("2001:db8:bbbb::")[:8] + host, 128, place, kind=BindingKind.HOME_ADDRESS)
+        for number, (host, place) in enumerate(zip(hosts, places, strict=True))
+    ]
+    assert not any(made.apply(homes))
+    assert [tunnel for _, _, tunnel in made.read_back()] == places
+    another = Bind(count, address(NODE), 128, TO_CARE_OF, kind=BindingKind.HOME_ADDRESS)
+    gone = Unbind(count + 1, homes[0].prefix, 128, BindingKind.HOME_ADDRESS)
+    assert made.apply([another]) == [errno.ENOSPC]
+    assert made.apply([gone]) + made.apply([another]) == [0, 0]  # with the number that the other one had
+    assert made.record_to(address(NODE)).tunnel == TO_CARE_OF  # type: ignore[union-attr]
 
 
 def test_a_full_table_of_homes_refuses_and_keeps_what_it_has() -> None:

@@ -66,7 +66,7 @@ def know_next_hop(objects: Collection, table: str, slot: int, target: str) -> No
 
 def bind(objects: Collection, host: str, tunnel: int, access: int = 0) -> None:
     """Bind the /64 of a host."""
-    objects.maps["prefixes"].update(address(host)[:8], struct.pack("=II", tunnel, access))
+    objects.maps["prefixes"].update(address(host)[:8], struct.pack("=III", tunnel, 0, access))
 
 
 def counters(objects: Collection) -> dict[str, int]:

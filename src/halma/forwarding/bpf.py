@@ -102,7 +102,10 @@ class Map:
         call(command, struct.pack("=IxxxxQQQ", self.fd, _address(held), _address(value) if value is not None else 0, 0))
 
     def update(self, key: bytes, value: bytes) -> None:
-        """Set one entry. Raises OSError (E2BIG when the map is full)."""
+        """Set one entry. Raises OSError (E2BIG when the map is full), and ValueError for a value that is not of the map's size,
+        beyond whose end the kernel would read."""
+        if len(value) != self.stored_size:
+            raise ValueError(f"a value of map {self.name} has {self.stored_size} octets, not {len(value)}")
         self._one(MAP_UPDATE, key, ctypes.create_string_buffer(value, len(value)))
 
     def lookup(self, key: bytes) -> bytes | None:

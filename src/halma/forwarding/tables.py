@@ -24,7 +24,7 @@ from halma.forwarding.checks import PREFIX_LENGTH, refusal
 from halma.forwarding.plane import Change, PlaneSettings, Side
 
 _TUNNEL = struct.Struct("=16s16sI28x")
-_BINDING = struct.Struct("=HHI")
+_BINDING = struct.Struct("=III")
 _LOCAL_ROUTING, _ROUTED, _RECEIVE_ONLY = 1, 2, 4
 """Flags of a binding (bpf/maps.h)."""
 _FLAGS_AT = 32
@@ -32,13 +32,15 @@ _FLAGS_AT = 32
 _LENGTH = struct.Struct("=I")
 _HOME, _NETWORK = 17, 20
 """Octets of the names of home addresses and mobile networks; a home network prefix has 16."""
-MAXIMUM_TUNNELS = 65535
+TUNNELS_WITHOUT_HOMES = 65535
+"""As many gateways as an anchor without mobile nodes may have."""
 _ZEROS = bytes(8)
 
 
 def maximum_tunnels(settings: PlaneSettings) -> int:
-    """How many tunnels there can be: never more than bindings."""
-    return min(MAXIMUM_TUNNELS, settings.maximum_bindings)
+    """How many tunnels there can be: never more than bindings, and each mobile node may have one of its own."""
+    most = settings.maximum_bindings
+    return most if settings.home_agent else min(TUNNELS_WITHOUT_HOMES, most)
 
 
 class Entries(Protocol):
@@ -169,7 +171,8 @@ class Tables:
         self._network_keys: set[bytes] = set()  # a longest-prefix match does not tell whether it holds just this one
         self.homes = 0
         """How many home addresses are bound."""
-        self._free: deque[int] = deque(range(1, maximum_tunnels(settings) + 1))
+        self._numbers = iter(range(1, maximum_tunnels(settings) + 1))
+        self._released: deque[int] = deque()  # numbers that tunnels had which are gone
         self._records: dict[Tunnel, TunnelRecord] = {}
         self._new: list[TunnelRecord] = []  # of which the kernel does not know yet
         self._by_remote: dict[bytes, TunnelRecord] = {}  # a shorter way to most records than the hash of a Tunnel
@@ -346,7 +349,7 @@ class Tables:
             del self._records[record.tunnel]
             if self._by_remote.get(record.tunnel.remote) is record:
                 del self._by_remote[record.tunnel.remote]
-            self._free.append(record.number)
+            self._released.append(record.number)
 
     def _write(self, writes: dict[bytes, bytes], removals: dict[bytes, None]) -> dict[bytes, int]:
         """Removals first, for they make room. Answers the keys that the kernel refused, with the errno."""
@@ -414,9 +417,9 @@ class Tables:
         """The target for a tunnel at a place (access interface and flags), with a record of the tunnel when it has none; None
         when all the numbers of tunnels are in use."""
         if record is None and tunnel is not None:
-            if not self._free:
+            number = next(self._numbers, 0) or (self._released.popleft() if self._released else 0)
+            if not number:
                 return None
-            number = self._free.popleft()
             record = TunnelRecord(tunnel, number, self._path_mtus.get(tunnel, self._settings.path_mtu))
             self._new.append(record)
             self._records[tunnel] = record
