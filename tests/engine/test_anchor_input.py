@@ -84,6 +84,13 @@ def test_an_unknown_type_is_answered_with_a_binding_error() -> None:
     assert domain.count("unknown_message_type") == 1
 
 
+@pytest.mark.parametrize("message", [HomeTestInit(bytes(8), ()), CareOfTestInit(bytes(8), ())])
+def test_who_wants_a_route_optimised_is_told_that_it_cannot_be(message: Message) -> None:
+    domain = Domain()
+    (sent,) = domain.receive(STRANGER, message)
+    assert sent.send == Send(ANCHOR, STRANGER, BindingError(2, bytes(16), ()))
+
+
 @pytest.mark.rfc("6275#9.3.3-3")
 def test_errors_are_rate_limited_over_all_who_cause_them() -> None:
     domain = Domain()
@@ -101,8 +108,6 @@ def test_errors_are_rate_limited_over_all_who_cause_them() -> None:
     [
         BindingAcknowledgement(0, 0x20, 1, 900, ()),
         BindingRefreshRequest(()),
-        HomeTestInit(bytes(8), ()),
-        CareOfTestInit(bytes(8), ()),
         UpdateNotification(1, 1, 0, ()),
     ],
 )

@@ -205,7 +205,7 @@ def test_a_deregistration_that_is_sent_again_is_answered_again() -> None:
     assert status(agent.update(3, lifetime=0, care_of=HOME)) == Status.ACCEPTED
 
 
-@pytest.mark.rfc("6275#9.5.1-11")
+@pytest.mark.rfc("6275#9.5.1-13")
 def test_the_kind_of_a_registration_cannot_change() -> None:
     agent = Agent()
     agent.update(1)

@@ -28,7 +28,7 @@ from halma.engine.home_link import DefendAddress, DetectDuplicate, DetectionDone
 from halma.engine.policy import Profile
 from halma.wire.messages import BindingAcknowledgement, BindingUpdate
 from halma.wire.numbers import Status
-from halma.wire.options import BindingRefreshAdvice, MobileNetworkPrefix, MobileNodeIdentifier
+from halma.wire.options import BindingRefreshAdvice, MobileNetworkPrefix, MobileNodeIdentifier, NonceIndices
 from tests.engine.home import (
     AGENT,
     CARE_OF,
@@ -237,7 +237,6 @@ def test_a_full_anchor_refuses_newcomers_and_drops_nobody() -> None:
     assert status(agent.update(2, care_of=ELSEWHERE)) == Status.ACCEPTED
 
 
-@pytest.mark.rfc("6275#10.3.1-8")
 def test_a_registration_from_home_that_is_no_deregistration_ends_it() -> None:
     agent = Agent()
     agent.update(1)
@@ -321,3 +320,29 @@ def test_a_home_address_option_alone_changes_no_binding() -> None:
 def test_the_first_sequence_number_may_be_any() -> None:
     for sequence in (0, 1, 32768, 65535):
         assert status(Agent().update(sequence, protection=Protection(Assurance.VALID, KEY))) == Status.ACCEPTED
+
+
+@pytest.mark.rfc("6275#10.3.1-8")
+def test_a_registration_needs_the_home_address_option() -> None:
+    agent = Agent()
+    with pytest.raises(SilenceError):
+        agent.update(1, care_of=HOME, alternate=CARE_OF)
+    assert agent.bound == {}
+    assert status(agent.update(1)) == Status.ACCEPTED
+    assert status(agent.update(2, care_of=HOME, lifetime=0)) == Status.ACCEPTED
+
+
+@pytest.mark.rfc("6275#9.5.1-11")
+def test_a_home_registration_has_no_nonces() -> None:
+    agent = Agent()
+    with pytest.raises(SilenceError):
+        agent.update(1, options=(NonceIndices(1, 1),))
+    assert agent.bound == {}
+
+
+@pytest.mark.rfc("6275#9.5.1-14")
+def test_what_is_no_home_registration_is_discarded_whoever_owns_the_address() -> None:
+    agent = Agent(insecure=True)
+    for home in (HOME, IPv6Address("2001:db8:ffff::1").packed):
+        with pytest.raises(SilenceError):
+            agent.update(1, home=home, flags=0x8000, protection=Protection(Assurance.NONE), stamp=None)

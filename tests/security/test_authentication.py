@@ -20,7 +20,12 @@ from halma.wire.messages import (
     BindingRevocationIndication,
     BindingUpdate,
 )
-from halma.wire.options import MobileNodeIdentifier, MobilityMessageAuthentication, MobilityMessageReplayProtection
+from halma.wire.options import (
+    AlternateCareOfAddress,
+    MobileNodeIdentifier,
+    MobilityMessageAuthentication,
+    MobilityMessageReplayProtection,
+)
 
 CARE_OF = bytes.fromhex("20010db8000900000000000000000001")
 HOME = bytes.fromhex("20010db8010000000000000000000001")
@@ -68,6 +73,16 @@ def test_what_was_protected_is_valid() -> None:
 def test_another_care_of_or_home_address_fails() -> None:
     assert judge(protected(), care_of=AGENT) is Assurance.FAILED
     assert judge(protected(), home=AGENT) is Assurance.FAILED
+
+
+def test_an_alternate_care_of_address_may_be_what_was_covered() -> None:
+    update = replace(UPDATE, options=(AlternateCareOfAddress(AGENT), *UPDATE.options))
+    for covered in (AGENT, CARE_OF):
+        data = guardian().protect(update, (HOME, AGENT), covered, HOME, NODE)
+        found = guardian().judge(decode(data, HOME, AGENT), data, CARE_OF, HOME)
+        assert (found.assurance, found.care_of_address) == (Assurance.VALID, covered)
+    data = guardian().protect(update, (HOME, AGENT), HOME, HOME, NODE)
+    assert judge(data) is Assurance.FAILED
 
 
 @pytest.mark.rfc("4285#5.1.1-3")

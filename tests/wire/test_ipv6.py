@@ -148,6 +148,13 @@ def test_a_home_address_is_found_behind_other_options_and_headers() -> None:
     assert (plain.home_address, plain.checksum_source) == (None, CARE_OF)
 
 
+@pytest.mark.parametrize("header", [HopByHopOptions, DestinationOptions])
+def test_an_unknown_option_says_whether_it_may_be_skipped(header: type[HopByHopOptions | DestinationOptions]) -> None:
+    for number, refused in ((0x1E, False), (0x5E, True), (0x9E, True), (0xDE, True)):
+        packet = Packet(CARE_OF, ANCHOR, 59, b"", extension_headers=(header((UnknownOption(number, b""), HomeAddress(HOME))),))
+        assert parse_packet(build_packet(packet)).has_refused_option is refused
+
+
 def test_what_follows_a_later_fragment_is_no_header() -> None:
     later = Packet(CARE_OF, ANCHOR, 60, b"not options", extension_headers=(FragmentHeader(1, False, 9),))
     assert parse_packet(build_packet(later)) == later

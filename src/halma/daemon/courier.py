@@ -84,7 +84,7 @@ class Courier:
         except DecodeError as error:
             return MalformedReceived(bytes(16), bytes(16), error, data)
         home_address = self._home_address(packet)
-        if home_address is None or packet.is_fragment:
+        if home_address is None or packet.is_fragment or packet.has_refused_option:
             return None
         if packet.next_header != MOBILITY_HEADER:
             if self._side is Side.NODE:
@@ -131,7 +131,7 @@ class Courier:
     def packet(self, effect: Send) -> Outgoing:
         """A message as a packet that can be sent."""
         source, destination, home = effect.source, effect.destination, effect.home_address
-        care_of = destination if self._side is Side.AGENT else source
+        care_of = effect.care_of_address or (destination if self._side is Side.AGENT else source)
         pseudo = self._pseudo(source, destination, home)
         if effect.association is None:
             data = encode(effect.message, *pseudo)

@@ -48,6 +48,8 @@ from halma.wire.messages import (
     BindingRevocationAcknowledgement,
     BindingRevocationIndication,
     BindingUpdate,
+    CareOfTestInit,
+    HomeTestInit,
     UnknownMessage,
 )
 from halma.wire.messages import Heartbeat as HeartbeatMessage
@@ -295,7 +297,7 @@ class Anchor:
             if message.status == BindingErrorStatus.UNRECOGNIZED_MH_TYPE:
                 self._heartbeat.unsupported(event.source)
             return []
-        if isinstance(message, UnknownMessage):
+        if isinstance(message, UnknownMessage | HomeTestInit | CareOfTestInit):  # we optimise no routes
             self.counters["unknown_message_type"] += 1
             error = BindingError(BindingErrorStatus.UNRECOGNIZED_MH_TYPE, UNSPECIFIED, ())
             return self._error(Send(event.destination, event.source, error), now)

@@ -57,10 +57,11 @@ class Association:
 
 @value
 class Protection:
-    """How a message was protected, and by which association (`VALID` and `FAILED` only)."""
+    """How a message was protected, and by which association and for which care-of address (`VALID` and `FAILED` only)."""
 
     assurance: Assurance
     association: Association | None = None
+    care_of_address: bytes = b""
 
 
 UNPROTECTED = Protection(Assurance.NONE)
@@ -126,13 +127,14 @@ class ForwardingDone:
 class Send:
     """Send a Mobility Header message from our address `source` to `destination`. With a `home_address` an anchor puts it into
     a type 2 routing header, a mobile node into a Home Address option; the security layer protects the message by
-    `association` where one is given."""
+    `association` where one is given, for the `care_of_address` if that is not where the node's end of the message is."""
 
     source: bytes
     destination: bytes
     message: Message
     home_address: bytes = b""
     association: Association | None = None
+    care_of_address: bytes = b""
 
 
 @value

@@ -149,7 +149,7 @@ class HomeAgent:
         """Take a Binding Update without the proxy flag that came for us."""
         self.counters["binding_updates_received"] += 1
         request = HomeRequest(event, message)
-        if not _is_routable(request.home_address):
+        if not _is_routable(request.home_address) or not request.is_complete:
             return self._discard()
         return self._protected(request) or self._consider(request, now)
 
@@ -171,11 +171,12 @@ class HomeAgent:
         status = self._check_replay(request, now)
         if status is Status.MIPV6_ID_MISMATCH:
             return self._mismatch(request, now)
+        is_ours = bool(request.flags & HOME_REGISTRATION)
         status = status or self._check_right(request)
         if status:
-            return self._refuse(request, status)
+            return self._refuse(request, status) if is_ours else self._discard()
         binding = self.cache.get(request.home_address)
-        if not request.flags & HOME_REGISTRATION:
+        if not is_ours:
             return self._not_home_registration(request, binding)
         if binding is not None:
             change = self._busy.get(binding)

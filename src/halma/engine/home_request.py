@@ -20,6 +20,7 @@ from halma.wire.options import (
     MobileNetworkPrefix,
     MobileNodeIdentifier,
     MobilityMessageReplayProtection,
+    NonceIndices,
 )
 from halma.wire.optionspace import Option
 
@@ -31,7 +32,9 @@ LINK_LOCAL = int(BindingUpdateFlag.LINK_LOCAL_ADDRESS_COMPATIBILITY)
 
 class HomeRequest:
     """One Binding Update, its options sorted out. `home_address` is that of the Home Address option, else the source; where the
-    source is at home, no routing header is needed back. `networks` is None in implicit mode (RFC 3963 section 5.2)."""
+    source is at home, no routing header is needed back. `networks` is None in implicit mode (RFC 3963 section 5.2). It
+    `is_complete` with a Home Address option where one has to be (RFC 6275 section 10.3.1), and without the nonces of a
+    correspondent's (section 9.5.1)."""
 
     __slots__ = (
         "care_of_address",
@@ -41,6 +44,7 @@ class HomeRequest:
         "flags",
         "home_address",
         "identifier",
+        "is_complete",
         "lifetime",
         "networks",
         "replay",
@@ -60,6 +64,7 @@ class HomeRequest:
         self.identifier = b""
         self.replay: MobilityMessageReplayProtection | None = None
         networks: list[Network] = []
+        has_nonces = False
         for option in message.options:
             if isinstance(option, AlternateCareOfAddress):
                 self.care_of_address = option.address
@@ -69,8 +74,12 @@ class HomeRequest:
                 self.replay = option
             elif isinstance(option, MobileNetworkPrefix):
                 networks.append(Network(option.prefix, option.prefix_length))
+            elif isinstance(option, NonceIndices):
+                has_nonces = True
         self.networks = tuple(networks) or None
         self.deregisters = message.lifetime == 0 or self.care_of_address == self.home_address
+        is_home_registration = bool(message.flags & HOME_REGISTRATION)
+        self.is_complete = bool(event.home_address or self.deregisters) and not (is_home_registration and has_nonces)
         if self.association is not None:
             self.identifier = self.association.identifier
 
@@ -109,4 +118,5 @@ def answer(  # each is a field of the message
         lifetime,
         tuple(options),
     )
-    return Send(request.destination, request.source, message, request.event.home_address, request.association)
+    care_of_address = request.event.protection.care_of_address
+    return Send(request.destination, request.source, message, request.event.home_address, request.association, care_of_address)

@@ -32,7 +32,7 @@ from halma.wire.numbers import (
     NextHeader,
     RevocationFlag,
 )
-from halma.wire.options import MobileNodeIdentifier, MobilityMessageAuthentication
+from halma.wire.options import AlternateCareOfAddress, MobileNodeIdentifier, MobilityMessageAuthentication
 
 Covered = BindingUpdate | BindingAcknowledgement | BindingRevocationIndication | BindingRevocationAcknowledgement
 """Messages that may have the option."""
@@ -114,9 +114,11 @@ class AuthenticationGuardian:
         if key is None:
             return Protection(Assurance.UNKNOWN)
         end = data.rindex(_octets(option)) + BEFORE_DATA  # nothing but padding is behind it
-        expected = key.code(care_of_address, home_address, _without_checksum(data[:end]))
-        holds = hmac.compare_digest(expected, option.authentication_data)
-        return Protection(Assurance.VALID if holds else Assurance.FAILED, key.association)
+        covered = _without_checksum(data[:end])
+        for address in _care_of_addresses(message, care_of_address):
+            if hmac.compare_digest(key.code(address, home_address, covered), option.authentication_data):
+                return Protection(Assurance.VALID, key.association, address)
+        return Protection(Assurance.FAILED, key.association, care_of_address)
 
     def protect(
         self,
@@ -143,6 +145,15 @@ class AuthenticationGuardian:
                 return self._by_name.get((spi, option.identifier))
         exact = self._by_name.get((spi, home_address))
         return exact or self._by_name.get((spi, home_address[:8] + bytes(8))) or self._by_spi.get(spi)
+
+
+def _care_of_addresses(message: Covered, source: bytes) -> list[bytes]:
+    """What a code may be over: section 5.1 says "care-of address", which is the alternate one where a Binding Update has one
+    (RFC 6275 section 9.5.1), but some take the packet's source."""
+    found = [source]
+    if isinstance(message, BindingUpdate):
+        found += [option.address for option in message.options if isinstance(option, AlternateCareOfAddress)][:1]
+    return found
 
 
 def _is_covered(message: Message) -> TypeGuard[Covered]:

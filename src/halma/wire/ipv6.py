@@ -14,12 +14,14 @@ from collections.abc import Callable
 from halma.value import value
 from halma.wire.errors import DecodeError, DecodeReason, EncodeError
 from halma.wire.numbers import NextHeader
-from halma.wire.optionspace import Option, option
+from halma.wire.optionspace import Option, UnknownOption, option
 from halma.wire.spaces import DESTINATION_OPTIONS
 
 HEADER_LENGTH = 40
 TYPE_2 = 2
 """The routing type of RFC 6275 section 6.4."""
+NOT_SKIPPED = 0xC0
+"""Bits of an option's number, none of which is set where who does not know the option skips it (RFC 8200 section 4.2)."""
 _HEADER = struct.Struct("!IHBB16s16s")
 _TYPE_2 = struct.Struct("!BBBB4x16s")
 _FRAGMENT = struct.Struct("!BxHI")
@@ -123,6 +125,13 @@ class Packet:
             if isinstance(header, TypeTwoRoutingHeader):
                 return header.home_address
         return self.destination
+
+    @property
+    def has_refused_option(self) -> bool:
+        """Whether there is an option that we do not know and that must not be skipped (RFC 8200 section 4.2)."""
+        headers = [header for header in self.extension_headers if isinstance(header, HopByHopOptions | DestinationOptions)]
+        unknown = [option for header in headers for option in header.options if isinstance(option, UnknownOption)]
+        return any(option.number & NOT_SKIPPED for option in unknown)
 
     @property
     def is_fragment(self) -> bool:
