@@ -390,6 +390,14 @@ def test_another_home_agent_is_tried_after_a_refusal_and_after_silence() -> None
     assert {sent.destination for sent in updates(silent.advance(40))} == {SECOND_AGENT}
 
 
+@pytest.mark.parametrize("status", range(Status.MOBILE_ROUTER_OPERATION_NOT_PERMITTED, Status.FORWARDING_SETUP_FAILED + 1))
+def test_a_refusal_that_is_for_mobile_routers_stops_a_plain_node(status: int) -> None:
+    node, sent = arrive()
+    node.acknowledge(sent, status)
+    assert not updates(node.advance(600))
+    assert updates(node.give(RetryRequested(1)))
+
+
 @pytest.mark.rfc("6275#11.4.1-8")
 def test_the_home_agent_that_holds_a_binding_comes_first() -> None:
     node, sent = arrive(home_agents=(AGENT, SECOND_AGENT))

@@ -526,7 +526,7 @@ class Registrations:
         self._forget_refused(agent)
         if self._other_agent(agent):
             return
-        if remedy is Remedy.ROUTER:
+        if remedy is Remedy.ROUTER and self._mode is not RouterMode.NONE:
             self._mode = self._other_mode(status)
             what = "as a plain mobile node" if self._mode is RouterMode.NONE else f"in {self._mode.value} mode"
             text = f"no home agent serves this mobile router as it asks: trying {what}"
