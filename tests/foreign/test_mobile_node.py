@@ -1,0 +1,580 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Foreign mobile nodes at an anchor that is home agent, as real process: RFC 6275 sections 9 and 10, 4285, 3963."""
+
+from __future__ import annotations
+
+import itertools
+import struct
+import time
+from collections.abc import Iterator
+from ipaddress import IPv6Address
+
+import pytest
+
+from tests.foreign import octets
+from tests.foreign.mobile_node import MobileNode, flags_of, lifetime_of, sequence_of, status_of
+from tests.foreign.octets import (
+    ACCESS,
+    ALTERNATE,
+    BA,
+    BE,
+    BRR,
+    DESTINATION,
+    ICMPV6,
+    MESSAGE_ID,
+    MOBILITY,
+    NAI,
+    NETWORK,
+    NONCES,
+    PAD1,
+    TUNNEL,
+    UDP,
+    A,
+    H,
+    Heard,
+    K,
+    L,
+    Option,
+    R,
+    ip,
+)
+from tests.foreign.place import Place
+
+pytestmark = [pytest.mark.root, pytest.mark.needs("ip")]
+
+AGENT, PEER = ip("2001:db8:5::1"), ip("2001:db8:ee::2")
+SECRET = bytes(range(20))
+SECURE = """
+[anchor]
+addresses = ["2001:db8:5::1"]
+interfaces = ["core0", "peer0"]
+roles = ["ha"]
+control_socket = "{directory}/control.sock"
+state_directory = "{directory}"
+[home_agent]
+refresh_request_seconds = 3.6
+maximum_lifetime_seconds = 40000
+[[home_link]]
+prefix = "2001:db8:5::/64"
+interface = "home0"
+[[profile]]
+node = "*@example.org"
+mobile_ipv6 = true
+[[profile]]
+node = "router@example.org"
+mobile_ipv6 = true
+mobile_router = true
+mobile_network_prefixes = ["2001:db8:70::/60", "2001:db8:71::/64"]
+[[association]]
+node = "plain@example.org"
+spi = 256
+key_file = "{directory}/key"
+home_address = "2001:db8:5::101"
+replay_window_seconds = 0
+[[association]]
+node = "stamps@example.org"
+spi = 4294967295
+key_file = "{directory}/key"
+home_address = "2001:db8:5::102"
+[[association]]
+node = "router@example.org"
+spi = 257
+key_file = "{directory}/key"
+home_address = "2001:db8:5::103"
+replay_window_seconds = 0
+[[association]]
+node = "journey@example.org"
+spi = 258
+key_file = "{directory}/key"
+home_address = "2001:db8:5::104"
+replay_window_seconds = 0
+"""
+OPEN = SECURE.replace("[home_agent]", "[home_agent]\ninsecure = true")
+PORTS: dict[str, str | None] = {"home0": "2001:db8:5::1/64", "core0": "2001:db8:1::1/64", "peer0": "2001:db8:ee::1/64"}
+
+_homes = itertools.count(0x200)
+
+
+class HomeNetwork:
+    """The stations around a home agent: a node abroad (with two addresses), one that is at home, and a correspondent."""
+
+    def __init__(self, place: Place) -> None:
+        key = place.directory / "key"
+        key.touch(0o600)
+        key.write_text(SECRET.hex())
+        self.place = place
+        self.abroad = place.station("core0", "02:00:00:00:00:aa", "2001:db8:1::2", "2001:db8:1::3")
+        self.home = place.station("home0", "02:00:00:00:00:bb")
+        self.peer = place.station("peer0", "02:00:00:00:00:cc", "2001:db8:ee::2")
+        place.start()
+        self.sentinel = self.node()
+
+    def node(self) -> MobileNode:
+        """A node that nobody has heard of yet, without a key."""
+        return MobileNode(self.abroad, ip(f"2001:db8:5::{next(_homes):x}"), AGENT)
+
+    def keyed(self, number: int, spi: int) -> MobileNode:
+        """A node with an association."""
+        return MobileNode(self.abroad, ip(f"2001:db8:5::{number:x}"), AGENT, (spi, SECRET))
+
+    def silence(self, node: MobileNode) -> None:
+        """Nothing is said to a node's last message: a registration that is sent after it is answered first. That one moves, so
+        that it waits for the data plane as the other would."""
+        sentinel = self.sentinel
+        sentinel.care_of = self.abroad.addresses[sentinel.care_of == self.abroad.address]
+        sentinel.update()
+        before = self.abroad.hear_all(
+            lambda heard: heard.home_address == sentinel.home and sequence_of(heard) == sentinel.sequence
+        )
+        assert not [heard for heard in before if heard.kind in (BA, BE) and heard.home_address != sentinel.home], node
+
+    def say(self, to: bytes, text: bytes) -> None:
+        """The correspondent sends a datagram."""
+        self.peer.send(octets.packet(PEER, to, UDP, octets.udp(PEER, to, text)))
+
+    def said(self, text: bytes) -> Heard:
+        """What the correspondent hears."""
+        return self.peer.hear(lambda heard: heard.protocol == UDP and heard.payload.endswith(text), text.decode())
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HomeNetwork]:
+    """A home agent that takes what no key protects."""
+    with Place(tmp_path_factory.mktemp("open"), "anchor", OPEN, PORTS) as place:
+        made = HomeNetwork(place)
+        yield made
+        assert "Traceback" not in place.log
+
+
+@pytest.fixture(scope="module")
+def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HomeNetwork]:
+    """A home agent that wants keys."""
+    with Place(tmp_path_factory.mktemp("secure"), "anchor", SECURE, PORTS) as place:
+        made = HomeNetwork(place)
+        made.sentinel = made.keyed(0x101, 256)
+        yield made
+        assert "Traceback" not in place.log
+
+
+# ---- what a Binding Update may look like ----
+
+
+def test_flags_in_all_combinations(network: HomeNetwork) -> None:
+    """RFC 6275 section 10.3.1: an acknowledgement with or without A, and never K."""
+    for more in range(8):
+        flags = H | (A if more & 1 else 0) | (L if more & 2 else 0) | (K if more & 4 else 0)
+        heard = network.node().register(flags)
+        assert (flags_of(heard), lifetime_of(heard)) == (0, 100)
+        assert not heard.options
+
+
+@pytest.mark.parametrize(("asked", "granted"), [(1, 1), (10000, 10000), (0xFFFF, 10000)])
+def test_lifetimes(network: HomeNetwork, asked: int, granted: int) -> None:
+    assert lifetime_of(network.node().register(lifetime=asked)) == granted
+
+
+UNKNOWN: Option = (200, b"\xff" * 5)
+ODD: dict[str, tuple[tuple[Option, ...], int]] = {
+    "an unknown option": ((UNKNOWN, (ALTERNATE, ip("2001:db8:1::2"))), 1),
+    "an unknown option without data": (((201, b""),), 1),
+    "an option of another protocol": (((ACCESS, b"\0\4"),), 1),
+    "padding one by one": ((PAD1, PAD1, PAD1, (ALTERNATE, ip("2001:db8:1::2"))), 0),
+    "padding in the midst": (((1, bytes(30)), (ALTERNATE, ip("2001:db8:1::2")), (1, bytes(250))), 1),
+    "a name that is not in order": (((ALTERNATE, ip("2001:db8:1::2")), (NAI, b"\1plain@example.org"), UNKNOWN), 1),
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_odd_but_legal_options(network: HomeNetwork, what: str) -> None:
+    node = network.node()
+    wanted, padding = ODD[what]
+    node.update(A | H, 100, *wanted, padding=padding)
+    assert status_of(node.acknowledged()) == 0
+
+
+def test_padding_behind_the_last_option(network: HomeNetwork) -> None:
+    node = network.node()
+    node.send(node.message(octets.update(node.next(), A | H, 9), trailer=64))
+    assert status_of(node.acknowledged()) == 0
+
+
+BESIDE = {
+    "an unknown option that may be skipped": (b"\x1e\x04abcd",),
+    "a tunnel encapsulation limit": (b"\x04\x01\x04",),
+    "padding": (b"\0\0\0", b"\x01\x0a" + bytes(10)),
+}
+
+
+@pytest.mark.parametrize("what", BESIDE)
+def test_other_destination_options_beside_the_home_address(network: HomeNetwork, what: str) -> None:
+    node = network.node()
+    node.send(node.message(octets.update(node.next(), A | H, 9)), MOBILITY, *BESIDE[what])
+    assert status_of(node.acknowledged()) == 0
+
+
+@pytest.mark.parametrize("first", [DESTINATION])
+def test_another_header_before_the_home_address(network: HomeNetwork, first: int) -> None:
+    node = network.node()
+    header = node.message(octets.update(node.next(), A | H, 9))
+    option = octets.destination_options(MOBILITY, home_address=node.home)
+    another = bytes([DESTINATION, 0, 1, 4, 0, 0, 0, 0])
+    network.abroad.send(octets.packet(node.care_of, AGENT, first, another + option + header))
+    assert status_of(node.acknowledged()) == 0
+
+
+def test_an_option_that_must_not_be_skipped(network: HomeNetwork) -> None:
+    """RFC 8200 section 4.2: the packet is discarded."""
+    node = network.node()
+    node.send(node.message(octets.update(node.next(), A | H, 9)), MOBILITY, b"\x5e\x02ab")
+    network.silence(node)
+
+
+def test_nonces_have_no_place_in_a_home_registration(network: HomeNetwork) -> None:
+    """Section 9.5.1: MUST NOT be present, else silently discarded."""
+    node = network.node()
+    node.update(A | H, 9, (NONCES, bytes(4)))
+    network.silence(node)
+
+
+def test_a_registration_without_the_home_address_option(network: HomeNetwork) -> None:
+    """Section 10.3.1: it MUST be present."""
+    node = network.node()
+    network.home.addresses = [node.home]
+    body = octets.update(1, A | H, 9, (ALTERNATE, node.care_of))
+    network.home.send(octets.packet(node.home, AGENT, MOBILITY, node.message(body)))
+    network.silence(node)
+    held = [row["home_address"] for row in network.place.show("home_bindings")]
+    assert str(IPv6Address(network.sentinel.home)) in held
+    assert str(IPv6Address(node.home)) not in held
+
+
+def test_what_is_no_home_registration_is_not_answered(network: HomeNetwork) -> None:
+    """Section 9.5.1: no nonces, no authorization data."""
+    node = network.node()
+    node.update(A, 9)
+    network.silence(node)
+    node.home = ip("2001:db8:9::1")
+    node.update(A, 9)
+    network.silence(node)
+    node = network.node()
+    node.register()
+    node.update(A, 9)
+    assert status_of(node.acknowledged()) == 139
+
+
+def test_a_home_address_from_elsewhere(network: HomeNetwork) -> None:
+    node = network.node()
+    node.home = ip("2001:db8:9::1")
+    node.update()
+    assert status_of(node.acknowledged()) == 132
+
+
+def test_a_wrong_checksum(network: HomeNetwork) -> None:
+    node = network.node()
+    node.send(node.message(octets.update(1, A | H, 9), wrong=0x0101))
+    network.silence(node)
+
+
+# ---- order ----
+
+
+def test_sequence_numbers(network: HomeNetwork) -> None:
+    """Section 9.5.1: modulo 2**16; the last accepted one comes back."""
+    node = network.node()
+    node.sequence = 65533
+    for _ in range(4):
+        node.register()
+    assert node.sequence == 1
+    for wrong in (1, 0, 65535, 1 - 32768 & 0xFFFF):
+        node.sequence = wrong - 1
+        node.update()
+        heard = node.acknowledged(1)
+        assert status_of(heard) == 135
+    node.sequence = 32767
+    node.register()
+
+
+# ---- moving, and the tunnel ----
+
+
+def test_the_tunnel_follows_both_ways(network: HomeNetwork) -> None:
+    node = network.node()
+    for care_of in network.abroad.addresses:
+        node.care_of = care_of
+        node.register(A | H | K)
+        network.say(node.home, b"down")
+        inner = node.tunnelled()
+        assert (inner.source, inner.destination, inner.payload[8:]) == (PEER, node.home, b"down")
+        node.talk(PEER, b"up")
+        heard = network.said(b"up")
+        assert (heard.source, heard.destination) == (node.home, PEER)
+        assert octets.checksum(node.home, PEER, UDP, heard.payload) == 0
+
+
+def test_an_alternate_care_of_address(network: HomeNetwork) -> None:
+    node = network.node()
+    other = network.abroad.addresses[1]
+    node.register(A | H, 100, (ALTERNATE, other))
+    node.care_of = other
+    network.say(node.home, b"there")
+    assert node.tunnelled().payload[8:] == b"there"
+
+
+def test_a_reverse_tunnel_takes_the_home_address_alone(network: HomeNetwork) -> None:
+    """Section 10.4.5."""
+    node, other = network.node(), network.node()
+    node.register()
+    node.talk(PEER, b"forged", source=other.home)
+    node.care_of = network.abroad.addresses[1]
+    node.talk(PEER, b"from elsewhere")
+    node.care_of = network.abroad.addresses[0]
+    node.talk(PEER, b"honest")
+    heard = [packet.payload[8:] for packet in network.peer.hear_all(lambda packet: packet.payload.endswith(b"honest"))]
+    assert b"forged" not in heard
+    assert b"from elsewhere" not in heard
+
+
+@pytest.mark.parametrize("whom", ["peer", "agent"])
+def test_an_echo_through_the_tunnel(network: HomeNetwork, whom: str) -> None:
+    node = network.node()
+    node.register()
+    to = PEER if whom == "peer" else AGENT
+    echo = octets.icmp(node.home, to, 128, b"\0\7\0\1halma?")
+    inner = octets.packet(node.home, to, ICMPV6, echo)
+    network.abroad.send(octets.packet(node.care_of, AGENT, TUNNEL, inner))
+    if whom == "peer":
+        asked = network.peer.hear(lambda heard: heard.kind == 128)
+        network.peer.send(octets.packet(PEER, node.home, ICMPV6, octets.icmp(PEER, node.home, 129, asked.body)))
+    answer = node.tunnelled()
+    assert (answer.kind, answer.body) == (129, b"\0\7\0\1halma?")
+
+
+def test_return_routability_goes_through_the_tunnel(network: HomeNetwork) -> None:
+    """Section 10.4.5: a Home Test Init for a correspondent is as any other packet."""
+    node = network.node()
+    node.register()
+    header = octets.mobility(octets.HOTI, bytes(2) + b"cookiexx", node.home, PEER)
+    network.abroad.send(octets.packet(node.care_of, AGENT, TUNNEL, octets.packet(node.home, PEER, MOBILITY, header)))
+    assert network.peer.hear(lambda heard: heard.octets.endswith(header)).source == node.home
+
+
+@pytest.mark.parametrize("kind", [octets.HOTI, octets.COTI])
+def test_return_routability_with_the_home_agent_itself(network: HomeNetwork, kind: int) -> None:
+    """It optimises no routes: who tries is told that the message is unknown (section 9.2), and need not go on (11.3.6)."""
+    node = network.node()
+    header = octets.mobility(kind, bytes(2) + b"cookiexx", node.care_of, AGENT)
+    network.abroad.send(octets.packet(node.care_of, AGENT, MOBILITY, header))
+    heard = network.abroad.hear(lambda heard: heard.kind == BE)
+    assert heard.body[:2] == b"\2\0"
+
+
+# ---- going home ----
+
+
+def delivered_at_home(network: HomeNetwork, node: MobileNode) -> None:
+    network.say(node.home, b"at home")
+    network.home.hear(lambda heard: heard.protocol == UDP and heard.payload.endswith(b"at home"), "delivery at home")
+
+
+def returns(network: HomeNetwork, node: MobileNode, *, option: bool, sequence: int, lifetime: int = 0) -> Heard:
+    """De-register from the home link, and answer solicitations for the home address from now on (section 11.5.5)."""
+    network.home.addresses = [node.home]
+    header = node.message(node.signed(octets.update(sequence, A | H, lifetime), care_of=node.home))
+    before = octets.destination_options(MOBILITY, home_address=node.home) if option else b""
+    network.home.send(octets.packet(node.home, AGENT, DESTINATION if option else MOBILITY, before + header))
+    return network.home.hear(lambda heard: heard.kind == BA, "the acknowledgement at home")
+
+
+@pytest.mark.parametrize("option", [False, True])
+@pytest.mark.parametrize("lifetime", [0, 30])
+def test_home_again(network: HomeNetwork, option: bool, lifetime: int) -> None:
+    """Sections 10.3.2 and 9.5.4: a care-of address that is the home address de-registers as a lifetime of 0 does."""
+    node = network.node()
+    node.register(A | H | L)
+    heard = returns(network, node, option=option, sequence=2, lifetime=lifetime)
+    assert (status_of(heard), sequence_of(heard), lifetime_of(heard), heard.options) == (0, 2, 0, [])
+    assert (heard.source, heard.destination) == (AGENT, node.home)
+    assert heard.home_address == (node.home if option else b"")
+    delivered_at_home(network, node)
+
+
+def test_gone_from_abroad(network: HomeNetwork) -> None:
+    node = network.node()
+    node.register()
+    node.update(A | H, 0)
+    heard = node.acknowledged()
+    assert (status_of(heard), lifetime_of(heard), heard.options) == (0, 0, [])
+    network.home.addresses = [node.home]
+    delivered_at_home(network, node)
+    node.register()
+    network.say(node.home, b"again")
+    assert node.tunnelled().payload[8:] == b"again"
+
+
+def test_what_was_never_registered_cannot_end(network: HomeNetwork) -> None:
+    node = network.node()
+    node.update(A | H, 0)
+    assert status_of(node.acknowledged()) == 133
+
+
+# ---- what else a node may hear and ask ----
+
+
+def test_a_node_is_asked_to_refresh(network: HomeNetwork) -> None:
+    node = network.node()
+    node.register(lifetime=1)
+    heard = network.abroad.hear(lambda heard: heard.kind == BRR and heard.home_address == node.home)
+    assert (heard.source, heard.destination) == (AGENT, node.care_of)
+    node.register()
+
+
+def test_an_unknown_home_address_is_told(network: HomeNetwork) -> None:
+    node = network.node()
+    node.send(octets.udp(node.home, AGENT, b"?"), UDP)
+    heard = network.abroad.hear(lambda heard: heard.kind == BE)
+    assert heard.body[:2] == b"\1\0"
+    assert heard.body[2:18] == node.home
+    assert not heard.home_address
+
+
+def test_discovery_and_prefixes(network: HomeNetwork) -> None:
+    """Sections 10.5 and 10.6."""
+    node = network.node()
+    anycast = ip("2001:db8:5:0:fdff:ffff:ffff:fffe")
+    request = octets.icmp(node.care_of, anycast, 144, b"\x12\x34\0\0")
+    network.abroad.send(octets.packet(node.care_of, anycast, ICMPV6, request))
+    heard = network.abroad.hear(lambda heard: heard.kind == 145)
+    assert (heard.source, heard.body) == (AGENT, b"\x12\x34\0\0" + AGENT)
+    node.register()
+    node.send(octets.icmp(node.home, AGENT, 146, b"\x56\x78\0\0"), ICMPV6)
+    heard = network.abroad.hear(lambda heard: heard.kind == 147)
+    assert (heard.source, heard.home_address, heard.body[:2]) == (AGENT, node.home, b"\x56\x78")
+    assert heard.body[4:7] == b"\x03\x04\x40"
+    assert heard.body[7] & 0xE0 == 0xE0
+    assert heard.body[20:36] == AGENT
+
+
+# ---- RFC 4285 ----
+
+
+def stamp(moment: float | None = None) -> Option:
+    """A timestamp option."""
+    moment = time.time() if moment is None else moment
+    return MESSAGE_ID, struct.pack("!Q", int((moment + 2208988800) * 2**32))
+
+
+def test_keys(secure: HomeNetwork) -> None:
+    """Sections 5.1 and 5.1.1; the keyed class checks the signature of each answer."""
+    node = secure.keyed(0x101, 256)
+    secure.sentinel.sequence = node.sequence = 1000
+    node.register(A | H, 100, (ALTERNATE, node.care_of), (NAI, b"\1plain@example.org"))
+    node.register(A | H | L | K)
+    secure.sentinel.sequence = node.sequence
+    stranger = MobileNode(secure.abroad, node.home, AGENT)
+    stranger.sequence = 2000
+    stranger.update()
+    secure.silence(stranger)
+    stranger.key = (999, SECRET)
+    stranger.update()
+    secure.silence(stranger)
+    node.sequence = 3000
+    body = octets.update(3000, A | H, 9)
+    right = node.signed(body)
+    node.send(node.message(right[:-1] + bytes([right[-1] ^ 1])))
+    assert status_of(node.acknowledged()) == octets_status("MIPV6-AUTH-FAIL")
+    node.home = ip("2001:db8:5::102")
+    node.update()
+    secure.abroad.hear(lambda heard: heard.kind == BA and status_of(heard) == 129)
+
+
+def octets_status(name: str) -> int:
+    """RFC 4285 section 9."""
+    return {"MIPV6-ID-MISMATCH": 144, "MIPV6-MESG-ID-REQD": 145, "MIPV6-AUTH-FAIL": 146}[name]
+
+
+def test_a_signature_over_an_alternate_care_of_address(secure: HomeNetwork) -> None:
+    """Section 5.1 says "care-of address": with an alternate one, that is it (RFC 6275 section 9.5.1)."""
+    node = secure.keyed(0x104, 258)
+    node.sequence = 20
+    other = secure.abroad.addresses[1]
+    for care_of in (other, node.care_of):
+        body = octets.update(node.next(), A | H, 100, (ALTERNATE, other))
+        node.send(node.message(node.signed(body, care_of=care_of)))
+        heard = secure.abroad.hear(lambda heard: heard.kind == BA and heard.home_address == node.home)
+        assert status_of(heard) == 0
+        assert octets.signature_holds(heard, 258, SECRET, care_of, node.home)
+    node.care_of = other
+    secure.say(node.home, b"there")
+    assert node.tunnelled().payload[8:] == b"there"
+
+
+def test_timestamps(secure: HomeNetwork) -> None:
+    """Section 6."""
+    node = secure.keyed(0x102, 4294967295)
+    first = stamp()
+    heard = node.register(A | H, 100, first)
+    assert heard.option(MESSAGE_ID) == first[1]
+    node.update(A | H, 100)
+    assert status_of(node.acknowledged()) == octets_status("MIPV6-MESG-ID-REQD")
+    for wrong in (first, stamp(time.time() - 60), stamp(time.time() + 60)):
+        node.update(A | H, 100, wrong)
+        heard = node.acknowledged()
+        assert status_of(heard) == octets_status("MIPV6-ID-MISMATCH")
+        value = heard.option(MESSAGE_ID)
+        assert value is not None
+        assert value[4:] == wrong[1][4:]
+        assert abs(int.from_bytes(value[:4], "big") - 2208988800 - time.time()) < 3
+    node.register(A | H, 100, stamp())
+
+
+def test_a_key_goes_home(secure: HomeNetwork) -> None:
+    """At home the care-of address is the home address."""
+    node = secure.keyed(0x104, 258)
+    node.sequence = 500
+    node.register()
+    heard = returns(secure, node, option=False, sequence=502)
+    assert status_of(heard) == 0
+    assert octets.signature_holds(heard, 258, SECRET, node.home, node.home)
+    delivered_at_home(secure, node)
+
+
+# ---- RFC 3963 ----
+
+
+def network_option(text: str, length: int) -> Option:
+    return NETWORK, bytes([0, length]) + ip(text)
+
+
+def test_a_mobile_router(secure: HomeNetwork) -> None:
+    router = secure.keyed(0x103, 257)
+    router.update(A | H, 100)
+    assert (status_of(heard := router.acknowledged()), flags_of(heard)) == (0, 0)
+    router.update(A | H | R, 100)
+    assert status_of(router.acknowledged()) == 139
+    router.register(A | H, 0)
+    inside = ip("2001:db8:7f::1"), ip("2001:db8:70:f::1"), ip("2001:db8:71::1")
+    heard = router.register(A | H | R, 100)
+    assert flags_of(heard) == octets.BA_R
+    for address in inside[1:]:
+        secure.say(address, b"network")
+        outer = secure.abroad.hear(lambda heard: heard.protocol == TUNNEL)
+        assert (outer.destination, outer.payload[24:40]) == (router.care_of, address)
+        router.talk(PEER, b"from within", source=address)
+        assert secure.said(b"from within").source == address
+    heard = router.register(A | H | R, 100, network_option("2001:db8:71::", 64))
+    assert flags_of(heard) == octets.BA_R
+    router.update(A | H | R, 100, network_option("2001:db8:72::", 64))
+    assert status_of(router.acknowledged()) == 142
+    router.update(A | H | R, 100, network_option("::", 0))
+    assert status_of(router.acknowledged()) == 141
+    secure.say(inside[1], b"given up")
+    secure.say(inside[2], b"kept")
+    outer = secure.abroad.hear(lambda heard: heard.protocol == TUNNEL)
+    assert outer.payload.endswith(b"kept")
+    router.update(A | R, 100)
+    assert status_of(router.acknowledged()) == 140
+    plain = secure.keyed(0x104, 258)
+    plain.sequence = 4000
+    plain.update(A | H | R, 100)
+    assert status_of(plain.acknowledged()) == 140
+    assert router.register(A | H, 0)
