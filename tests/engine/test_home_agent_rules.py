@@ -24,7 +24,7 @@ from halma.engine.api import (
     Tunnel,
     Unbind,
 )
-from halma.engine.home_link import DefendAddress, DetectDuplicate, DetectionDone
+from halma.engine.home_link import DefendAddress, DetectDuplicate, DetectionDone, SendOnLink
 from halma.engine.policy import Profile
 from halma.wire.messages import BindingAcknowledgement, BindingUpdate
 from halma.wire.numbers import Status
@@ -346,3 +346,15 @@ def test_what_is_no_home_registration_is_discarded_whoever_owns_the_address() ->
     for home in (HOME, IPv6Address("2001:db8:ffff::1").packed):
         with pytest.raises(SilenceError):
             agent.update(1, home=home, flags=0x8000, protection=Protection(Assurance.NONE), stamp=None)
+
+
+@pytest.mark.rfc("6275#10.3.2-9")
+def test_a_refusal_finds_a_node_that_is_home_although_its_packets_go_abroad() -> None:
+    agent = Agent()
+    agent.update(9, home=ON_LINK, protection=LINK_KEY)
+    answer = agent.update(5, home=ON_LINK, care_of=ON_LINK, lifetime=0, protection=LINK_KEY)
+    assert (answer.status, answer.sequence) == (Status.SEQUENCE_NUMBER_OUT_OF_WINDOW, 9)
+    (sent,) = of_kind(agent.effects, SendOnLink)
+    assert (sent.interface, sent.send.destination) == (LINK.interface, ON_LINK)
+    agent.update(5, home=ON_LINK, lifetime=0, protection=LINK_KEY)
+    assert not of_kind(agent.effects, SendOnLink)

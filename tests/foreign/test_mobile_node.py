@@ -398,6 +398,17 @@ def test_home_again(network: HomeNetwork, option: bool, lifetime: int) -> None:
     delivered_at_home(network, node)
 
 
+def test_a_refusal_reaches_a_node_that_is_home_while_a_binding_is_there(network: HomeNetwork) -> None:
+    """Section 10.3.2: it goes to the node's link-layer address, not into the tunnel."""
+    node = network.node()
+    node.sequence = 100
+    node.register()
+    heard = returns(network, node, option=False, sequence=50)
+    assert (status_of(heard), sequence_of(heard)) == (135, 101)
+    heard = returns(network, node, option=False, sequence=102)
+    assert status_of(heard) == 0
+
+
 def test_gone_from_abroad(network: HomeNetwork) -> None:
     node = network.node()
     node.register()

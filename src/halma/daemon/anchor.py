@@ -33,6 +33,7 @@ from halma.engine.anchor_settings import AnchorSettings, HomeLink, PoolSettings
 from halma.engine.api import Now, Severity
 from halma.engine.heartbeat import HeartbeatSettings
 from halma.engine.home_agent_discovery_api import SendIcmp
+from halma.engine.home_link import SendOnLink
 from halma.engine.proxy_revocation import RevocationRequested
 from halma.engine.revocation import RevocationSettings
 from halma.forwarding.plane import PlaneSettings, PortKind, Side
@@ -130,7 +131,8 @@ class AnchorService(Service):
 
     def handlers(self) -> dict[type, Callable[[Any], Iterable[Any]]]:
         """What a home agent does on its links."""
-        return {SendIcmp: self._send_icmp} | dict.fromkeys(LINK_EFFECTS, self._at_home)
+        links: dict[type, Callable[[Any], Iterable[Any]]] = dict.fromkeys(LINK_EFFECTS, self._at_home)
+        return links | {SendIcmp: self._send_icmp, SendOnLink: self._send_on_link}
 
     async def begin(self, state: State) -> None:
         """Attach the network ports; look after the home links; tell the gateways of a former life."""
@@ -182,6 +184,11 @@ class AnchorService(Service):
     def _send_icmp(self, effect: SendIcmp) -> list[Any]:
         assert self._courier is not None
         self._courier.send_icmp(effect.source, effect.destination, effect.message, effect.home_address)
+        return []
+
+    def _send_on_link(self, effect: SendOnLink) -> list[Any]:
+        assert self._courier is not None
+        self._courier.send([self._courier.packet(effect.send)], effect.interface)
         return []
 
     def peers(self) -> Peers:

@@ -139,9 +139,9 @@ class Courier:
             data = self._guardian.protect(effect.message, pseudo, care_of, home or care_of, effect.association)
         return self._packet(source, destination, home, MOBILITY_HEADER, data)
 
-    def send(self, packets: Sequence[Outgoing]) -> list[tuple[int, int]]:
-        """Send packets. Gives (index, errno) of those that were refused."""
-        return self._socket.send(packets)
+    def send(self, packets: Sequence[Outgoing], interface: int = 0) -> list[tuple[int, int]]:
+        """Send packets, on an interface where one is given. Gives (index, errno) of those that were refused."""
+        return self._socket.send(packets, interface)
 
     def send_icmp(self, source: bytes, destination: bytes, message: Icmpv6Message, home_address: bytes) -> None:
         """Send an ICMPv6 message from or to a home address, or with none."""

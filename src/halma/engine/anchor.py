@@ -30,11 +30,11 @@ from halma.engine.api import (
     Severity,
 )
 from halma.engine.heartbeat import Heartbeat, Outcome, PeerChange
-from halma.engine.home_agent import HomeAgent
+from halma.engine.home_agent import HomeAgent, HomeAgentEffect
 from halma.engine.home_agent_discovery import HomeAgentDiscovery
 from halma.engine.home_agent_discovery_api import HomeDiscoveryEffect, HomeDiscoveryEvent, PrefixSolicited
 from halma.engine.home_binding_cache import prefix_of
-from halma.engine.home_link import DetectionDone, HomeLinkEffect, HomeLinks
+from halma.engine.home_link import DetectionDone, HomeLinks
 from halma.engine.home_request import HomeRequest, answer
 from halma.engine.home_revocation import HomeRevocation
 from halma.engine.local_mobility_anchor import LocalMobilityAnchor
@@ -91,7 +91,7 @@ AnchorEvent = (
     | DetectionDone
     | HomeDiscoveryEvent
 )
-AnchorEffect = Effect | HomeLinkEffect | HomeDiscoveryEffect
+AnchorEffect = HomeAgentEffect | HomeDiscoveryEffect
 
 
 class Anchor:

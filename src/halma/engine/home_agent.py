@@ -33,7 +33,7 @@ from halma.engine.api import (
     Unbind,
 )
 from halma.engine.home_binding_cache import HomeBinding, HomeBindingCache, HomeState, Network, prefix_of
-from halma.engine.home_link import HomeLinkEffect, HomeLinks
+from halma.engine.home_link import HomeLinkEffect, HomeLinks, SendOnLink
 from halma.engine.home_request import HOME_REGISTRATION, LINK_LOCAL, HomeRequest, answer
 from halma.engine.mobile_networks import MobileNetworks
 from halma.engine.policy import Policy, Profile
@@ -51,7 +51,7 @@ QUEUE = 4
 """Requests that may wait behind one that the data plane has not answered."""
 HOST = 128
 
-HomeAgentEffect = Effect | HomeLinkEffect
+HomeAgentEffect = Effect | HomeLinkEffect | SendOnLink
 
 
 class Watcher(Protocol):
@@ -548,7 +548,9 @@ class HomeAgent:
         text = "refused BU from {2:address} for {0:address}: " + REFUSALS[Status(status)] + " (status {3})"
         details = (request.home_address, request.identifier, request.source, int(status))
         report = Report(Severity.WARNING, _counter(status), text, request.source, details)
-        return [answer(request, status, sequence=sequence, replay=replay), report]
+        refused = answer(request, status, sequence=sequence, replay=replay)
+        link = self._links.of(request.home_address) if request.source == request.home_address else None
+        return [refused if link is None else SendOnLink(link.interface, refused), report]
 
     @staticmethod
     def _tell(binding: HomeBinding, reason: str, what: str) -> Report:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from halma.engine.anchor_settings import HomeLink
+from halma.engine.api import Send
 from halma.engine.home_binding_cache import HomeBinding
 from halma.value import value
 
@@ -53,6 +54,15 @@ class ReleaseAddress:
 
     interface: int
     address: bytes
+
+
+@value
+class SendOnLink:
+    """Send a message on a link, wherever routing leads: a node that is at home while its packets still go into a tunnel would
+    not hear it otherwise (RFC 6275 section 10.3.2)."""
+
+    interface: int
+    send: Send
 
 
 HomeLinkEffect = DetectDuplicate | DefendAddress | ReleaseAddress

@@ -30,7 +30,7 @@ from halma.netio.packet_socket import (
 )
 from halma.wire.numbers import NextHeader
 
-SO_RCVBUFFORCE = 33
+SO_RCVBUFFORCE, SO_BINDTOIFINDEX = 33, 62
 RECEIVE_BUFFER = 1 << 24
 LONGEST = 4096
 """Octets of a packet that are read: a Mobility Header has at most 2048."""
@@ -106,9 +106,16 @@ class SignallingSocket:
                 break
         return packets
 
-    def send(self, packets: Sequence[tuple[bytes, bytes, bytes]]) -> list[tuple[int, int]]:
-        """Send (source, destination, whole packet) each. Gives (index, errno) of those that were refused."""
-        return self._send.send(self._raw.fileno(), packets)
+    def send(self, packets: Sequence[tuple[bytes, bytes, bytes]], interface: int = 0) -> list[tuple[int, int]]:
+        """Send (source, destination, whole packet) each, on an interface where one is given. Gives (index, errno) of those that
+        were refused. Raises OSError when there is no such interface."""
+        if not interface:
+            return self._send.send(self._raw.fileno(), packets)
+        self._raw.setsockopt(socket.SOL_SOCKET, SO_BINDTOIFINDEX, interface)  # else a route to a home address leads elsewhere
+        try:
+            return self._send.send(self._raw.fileno(), packets)
+        finally:
+            self._raw.setsockopt(socket.SOL_SOCKET, SO_BINDTOIFINDEX, 0)
 
     def close(self) -> None:
         """Give the sockets back."""
