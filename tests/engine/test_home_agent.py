@@ -103,7 +103,7 @@ def test_sequence_numbers_wrap(first: int, second: int, accepted: bool) -> None:
 
 
 @pytest.mark.requirement("ANC-5")
-@pytest.mark.rfc("6275#10.3.2-9", "6275#10.3.2-10")
+@pytest.mark.rfc("6275#10.3.2-10", "6275#10.3.2-11")
 def test_a_delayed_update_does_not_bring_back_what_was_deregistered() -> None:
     agent = Agent()
     agent.update(1)

@@ -358,3 +358,11 @@ def test_a_refusal_finds_a_node_that_is_home_although_its_packets_go_abroad() ->
     assert (sent.interface, sent.send.destination) == (LINK.interface, ON_LINK)
     agent.update(5, home=ON_LINK, lifetime=0, protection=LINK_KEY)
     assert not of_kind(agent.effects, SendOnLink)
+
+
+def test_the_home_agent_s_own_address_is_nobody_s_home() -> None:
+    prefix = HomeLink(AGENT[:8] + bytes(8), 64, 8)
+    agent = Agent(links=(LINK, prefix), insecure=True)
+    answer = agent.update(1, home=AGENT, protection=Protection(Assurance.NONE), stamp=None)
+    assert answer.status == Status.NOT_HOME_SUBNET
+    assert agent.bound == {}

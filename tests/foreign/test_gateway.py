@@ -370,6 +370,15 @@ def test_heartbeats(domain: Domain) -> None:
     assert len(heard.option(RESTART) or b"") == 4
 
 
+def test_a_gateway_that_has_restarted_serves_nobody(domain: Domain) -> None:
+    """RFC 5847 section 3.2: its other restart counter says so."""
+    node = fresh()
+    domain.two.attached(node)
+    for counter in (5, 6):
+        domain.two.say(HEARTBEAT, struct.pack("!HI", 3, 0) + octets.options(12, (RESTART, struct.pack("!I", counter))))
+    domain.place.until(lambda: node not in domain.bindings(), "the end of the session")
+
+
 def test_the_anchor_revokes(domain: Domain) -> None:
     """RFC 5846 sections 8.1 and 9.1: asked again when unanswered."""
     node = fresh()

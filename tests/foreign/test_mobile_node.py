@@ -269,6 +269,14 @@ def test_a_home_address_from_elsewhere(network: HomeNetwork) -> None:
     assert status_of(node.acknowledged()) == 132
 
 
+def test_the_home_agent_s_own_address_is_nobody_s_home(network: HomeNetwork) -> None:
+    node = network.node()
+    node.home = AGENT
+    node.update()
+    assert status_of(node.acknowledged()) >= 128
+    network.node().register()
+
+
 def test_a_wrong_checksum(network: HomeNetwork) -> None:
     node = network.node()
     node.send(node.message(octets.update(1, A | H, 9), wrong=0x0101))
@@ -318,6 +326,16 @@ def test_an_alternate_care_of_address(network: HomeNetwork) -> None:
     node.care_of = other
     network.say(node.home, b"there")
     assert node.tunnelled().payload[8:] == b"there"
+
+
+def test_two_nodes_that_are_away_talk_to_each_other(network: HomeNetwork) -> None:
+    node, other = network.node(), network.node()
+    other.care_of = network.abroad.addresses[1]
+    for each in (node, other):
+        each.register()
+    node.talk(other.home, b"hello")
+    inner = other.tunnelled()
+    assert (inner.source, inner.payload[8:]) == (node.home, b"hello")
 
 
 def test_a_reverse_tunnel_takes_the_home_address_alone(network: HomeNetwork) -> None:

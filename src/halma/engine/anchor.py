@@ -253,7 +253,10 @@ class Anchor:
         return [send for local, peer in event.peers for send in self._heartbeat.announce(local, [peer])]
 
     def _is_home(self, address: bytes) -> bool:
-        """Whether we are home to an address: it lies in a pool, on a home link, or in a prefix that a profile reserves."""
+        """Whether we are home to an address: it lies in a pool, on a home link, or in a prefix that a profile reserves, and is
+        not our own, which must not go into anybody's tunnel."""
+        if address in self._addresses:
+            return False
         assignment = self._proxy.assignment
         return self._links.of(address) is not None or address in assignment or self._policy.is_reserved(prefix_of(address))
 
