@@ -366,3 +366,11 @@ def test_the_home_agent_s_own_address_is_nobody_s_home() -> None:
     answer = agent.update(1, home=AGENT, protection=Protection(Assurance.NONE), stamp=None)
     assert answer.status == Status.NOT_HOME_SUBNET
     assert agent.bound == {}
+
+
+def test_a_router_that_does_not_say_who_it_is_moves_the_networks_of_its_prefix_s_owner() -> None:
+    agent = Agent(router_book((FIRST, 48)), insecure=True)
+    agent.give(MessageReceived(CARE_OF, AGENT, BindingUpdate(1, ROUTER, 100, ()), HOME, Protection(Assurance.NONE)))
+    assert (BindingKind.MOBILE_NETWORK, FIRST, 48) in agent.bound
+    agent.give(MessageReceived(CARE_OF, AGENT, BindingUpdate(1, ROUTER, 100, ()), ON_LINK, Protection(Assurance.NONE)))
+    assert (BindingKind.HOME_ADDRESS, ON_LINK, 128) not in agent.bound

@@ -286,7 +286,7 @@ class HomeAgent:
 
     def _networks(self, request: HomeRequest) -> tuple[Network, ...] | Status:
         """The mobile networks that a registration moves (RFC 3963 section 6.2), or the status that refuses it."""
-        profile = self.policy.profile(request.identifier) if request.identifier else None
+        profile = self._profile(request)
         if not self._settings.mobile_routers or profile is None or not profile.mobile_router:
             return Status.MOBILE_ROUTER_OPERATION_NOT_PERMITTED
         known = self._known_networks(profile, request.home_address, shared=self._links.of(request.home_address) is not None)
@@ -298,6 +298,12 @@ class HomeAgent:
             if network not in known:
                 return Status.NOT_AUTHORIZED_FOR_PREFIX
         return tuple(dict.fromkeys(request.networks))
+
+    def _profile(self, request: HomeRequest) -> Profile | None:
+        """The node's. One that does not say who it is (which takes no key) is the one whose home network prefix it uses."""
+        shared = self._links.of(request.home_address) is not None
+        identifier = request.identifier or (None if shared else self._owner_of(prefix_of(request.home_address)))
+        return self.policy.profile(identifier) if identifier else None
 
     @staticmethod
     def _known_networks(profile: Profile, home_address: bytes, *, shared: bool) -> tuple[Network, ...]:
@@ -339,7 +345,7 @@ class HomeAgent:
     def _lifetime(self, request: HomeRequest) -> int:
         """In units of 4 seconds: at most what was asked for, and what the anchor, the prefix (RFC 6275 section 10.6.4) and the
         node's profile allow."""
-        profile = self.policy.profile(request.identifier) if request.identifier else None
+        profile = self._profile(request)
         longest = self._settings.maximum_lifetime
         link = self._links.of(request.home_address)
         if link is not None:
