@@ -237,3 +237,16 @@ def test_a_parameter_problem_points_into_the_packet(problems: socket.socket) -> 
     message = decode_icmpv6(problems.recv(2048), LOOPBACK, LOOPBACK)
     assert isinstance(message, ParameterProblem)
     assert (message.code, message.pointer, message.packet[40:]) == (0, 41, heartbeat(9))
+
+
+def test_a_parameter_problem_quotes_extension_headers_that_are_known(problems: socket.socket) -> None:
+    packet = bytes(64) + heartbeat(9)
+    house = House(lambda _: [SendParameterProblem(LOOPBACK, LOOPBACK, 1, heartbeat(9), packet)])
+
+    async def story() -> None:
+        house.runner.post("malformed")
+
+    house.live(story)
+    message = decode_icmpv6(problems.recv(2048), LOOPBACK, LOOPBACK)
+    assert isinstance(message, ParameterProblem)
+    assert (message.pointer, message.packet) == (65, packet)

@@ -45,7 +45,7 @@ STRANGER = gateway_address(0x100)
 
 def malformed(domain: Domain, reason: DecodeReason, source: bytes = STRANGER, destination: bytes = ANCHOR) -> list[object]:
     """What the anchor does with a message that does not decode; it may always report it."""
-    event = MalformedReceived(source, destination, DecodeError(reason, 1), b"\x3b\x00data")
+    event = MalformedReceived(source, destination, DecodeError(reason, 1), b"\x3b\x00data", b"packet")
     effects: list[object] = [*domain.anchor.handle(event, domain.now)]
     assert isinstance(effects[0], Report)
     assert domain.count(f"malformed_{reason.value}") >= 1
@@ -57,7 +57,7 @@ def malformed(domain: Domain, reason: DecodeReason, source: bytes = STRANGER, de
 )
 @pytest.mark.parametrize("reason", [DecodeReason.PAYLOAD_PROTO, DecodeReason.HEADER_LENGTH])
 def test_a_wrong_payload_proto_or_header_length_is_answered_with_a_parameter_problem(reason: DecodeReason) -> None:
-    assert malformed(Domain(), reason) == [SendParameterProblem(ANCHOR, STRANGER, 1, b"\x3b\x00data")]
+    assert malformed(Domain(), reason) == [SendParameterProblem(ANCHOR, STRANGER, 1, b"\x3b\x00data", b"packet")]
 
 
 @pytest.mark.rfc("6275#9.2-2", "5846#6.2-2")

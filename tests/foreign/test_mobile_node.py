@@ -19,6 +19,7 @@ from tests.foreign.octets import (
     BA,
     BE,
     BRR,
+    BU,
     DESTINATION,
     ICMPV6,
     MESSAGE_ID,
@@ -281,6 +282,26 @@ def test_a_wrong_checksum(network: HomeNetwork) -> None:
     node = network.node()
     node.send(node.message(octets.update(1, A | H, 9), wrong=0x0101))
     network.silence(node)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("option", [False, True])
+def test_a_malformed_header_is_pointed_at(network: HomeNetwork, option: bool, place: int) -> None:
+    """Section 9.2: Payload Proto and Header Len; the answer goes to the source address, and quotes the packet."""
+    node = network.node()
+    source = node.home if option else node.care_of
+    spoilt = bytearray(octets.mobility(BU, octets.update(1, A | H, 9), source, AGENT))
+    spoilt[place] = 0 if place else 6
+    spoilt[4:6] = bytes(2)
+    covered = bytes(spoilt[:8]) if place else bytes(spoilt)
+    spoilt[4:6] = struct.pack("!H", octets.checksum(source, AGENT, MOBILITY, covered))
+    header = octets.destination_options(MOBILITY, home_address=node.home) if option else b""
+    sent = octets.packet(node.care_of, AGENT, DESTINATION if option else MOBILITY, header + bytes(spoilt))
+    network.abroad.send(sent)
+    heard = network.abroad.hear(lambda heard: heard.kind == 4, "a Parameter Problem")
+    assert (heard.source, heard.destination, heard.payload[1]) == (AGENT, node.care_of, 0)
+    assert int.from_bytes(heard.body[:4], "big") == 40 + len(header) + place
+    assert heard.body[4:] == sent
 
 
 # ---- order ----

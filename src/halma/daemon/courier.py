@@ -32,6 +32,8 @@ from halma.wire.numbers import NextHeader
 
 Outgoing = tuple[bytes, bytes, bytes]
 """Source, destination, and the packet whole."""
+IPV6_HEADER, PAYLOAD_LENGTH = 40, 4
+"""How long the IPv6 header is, and where it says what follows."""
 Carried = MessageReceived | HomeAddressOptionReceived | PrefixSolicited | MalformedReceived
 
 
@@ -93,7 +95,8 @@ class Courier:
         try:
             message = decode(packet.payload, packet.checksum_source, packet.checksum_destination)
         except DecodeError as error:
-            return MalformedReceived(packet.source, packet.destination, error, packet.payload)
+            whole = data[: IPV6_HEADER + int.from_bytes(data[PAYLOAD_LENGTH : PAYLOAD_LENGTH + 2], "big")]
+            return MalformedReceived(packet.source, packet.destination, error, packet.payload, whole)
         care_of = packet.source if self._side is Side.AGENT else packet.destination
         protection = self._judge(message, packet.payload, care_of, home_address)
         return MessageReceived(packet.source, packet.destination, message, home_address, protection)

@@ -45,8 +45,6 @@ BATCHES = 4
 """Batches that are taken in a row before the event loop has its turn."""
 LONGEST_EVENT = 500
 """Characters of an event that are logged with an exception."""
-IPV6_HEADER = 40
-"""Octets of an IPv6 header."""
 INVOKING = 1232
 """Octets of the packet that caused an ICMPv6 error which fit beside the error in 1280 (RFC 4443 section 2.4 c)."""
 
@@ -303,7 +301,7 @@ class Runner:
         return self._courier.packet(effect)
 
     def _parameter_problem(self, effect: SendParameterProblem) -> None:
-        """The packet is told back as far as it is known: it came with no extension headers that we saw."""
-        packet = build_packet(Packet(effect.destination, effect.source, MOBILITY_HEADER, effect.data))[:INVOKING]
-        problem = ParameterProblem(0, IPV6_HEADER + effect.pointer, packet)
+        """The packet is told back as it came; a Mobility Header right behind the IPv6 header is all that the kernel gives."""
+        packet = effect.packet or build_packet(Packet(effect.destination, effect.source, MOBILITY_HEADER, effect.data))
+        problem = ParameterProblem(0, len(packet) - len(effect.data) + effect.pointer, packet[:INVOKING])
         self._icmp.send(effect.source, effect.destination, encode_icmpv6(problem, effect.source, effect.destination))

@@ -376,7 +376,7 @@ class Anchor:
         answerable = reason in (DecodeReason.PAYLOAD_PROTO, DecodeReason.HEADER_LENGTH)
         if not answerable or event.destination not in self._addresses or not _is_unicast(event.source):
             return [report]
-        problem = SendParameterProblem(event.destination, event.source, event.error.offset, event.data)
+        problem = SendParameterProblem(event.destination, event.source, event.error.offset, event.data, event.packet)
         return [report, *self._error(problem, now)]
 
     def _error(self, error: Send | SendParameterProblem, now: Now) -> list[Effect]:

@@ -104,12 +104,14 @@ class HomeAddressOptionReceived:
 
 @value
 class MalformedReceived:
-    """A Mobility Header came that does not decode: `error` says why and where, `data` is the header as it came."""
+    """A Mobility Header came that does not decode: `error` says why and where, `data` is the header as it came, `packet` the
+    packet that it ends where it stood behind extension headers."""
 
     source: bytes
     destination: bytes
     error: DecodeError
     data: bytes
+    packet: bytes = b""
 
 
 @value
@@ -140,12 +142,13 @@ class Send:
 @value
 class SendParameterProblem:
     """Send an ICMPv6 Parameter Problem, code 0, from `source` to `destination` (RFC 6275 section 9.2, RFC 4443 section
-    3.4): `pointer` counts from the start of the Mobility Header `data` that caused it."""
+    3.4): `pointer` counts from the start of the Mobility Header `data` that caused it, the end of `packet` if that is known."""
 
     source: bytes
     destination: bytes
     pointer: int
     data: bytes
+    packet: bytes = b""
 
 
 class BindingKind(IntEnum):

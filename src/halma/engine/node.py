@@ -525,7 +525,9 @@ class Node:
         text = "malformed Mobility Header: {} at octet {}"
         self._context.report(Severity.WARNING, "malformed", text, reason.value, event.error.offset, peer=event.source)
         if reason in (DecodeReason.PAYLOAD_PROTO, DecodeReason.HEADER_LENGTH) and self._may_send_error(event.source):
-            self._context.do(SendParameterProblem(event.destination, event.source, event.error.offset, event.data))
+            self._context.do(
+                SendParameterProblem(event.destination, event.source, event.error.offset, event.data, event.packet)
+            )
 
     def _may_send_error(self, destination: bytes) -> bool:
         if destination[0] == MULTICAST or destination == UNSPECIFIED:
