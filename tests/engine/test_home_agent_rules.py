@@ -26,7 +26,7 @@ from halma.engine.api import (
 )
 from halma.engine.home_link import DefendAddress, DetectDuplicate, DetectionDone, SendOnLink
 from halma.engine.policy import Profile
-from halma.wire.messages import BindingAcknowledgement, BindingUpdate
+from halma.wire.messages import BindingAcknowledgement, BindingError, BindingUpdate, UnknownMessage
 from halma.wire.numbers import Status
 from halma.wire.options import BindingRefreshAdvice, MobileNetworkPrefix, MobileNodeIdentifier, NonceIndices
 from tests.engine.home import (
@@ -374,3 +374,10 @@ def test_a_router_that_does_not_say_who_it_is_moves_the_networks_of_its_prefix_s
     assert (BindingKind.MOBILE_NETWORK, FIRST, 48) in agent.bound
     agent.give(MessageReceived(CARE_OF, AGENT, BindingUpdate(1, ROUTER, 100, ()), ON_LINK, Protection(Assurance.NONE)))
     assert (BindingKind.HOME_ADDRESS, ON_LINK, 128) not in agent.bound
+
+
+@pytest.mark.rfc("6275#9.3.3-2")
+def test_an_unknown_message_of_a_home_address_is_told_with_it() -> None:
+    agent = Agent()
+    agent.give(MessageReceived(CARE_OF, AGENT, UnknownMessage(77, b""), HOME, Protection(Assurance.NONE)))
+    assert agent.effects == [Send(AGENT, CARE_OF, BindingError(2, HOME, ()))]

@@ -397,6 +397,14 @@ def test_return_routability_goes_through_the_tunnel(network: HomeNetwork) -> Non
     assert network.peer.hear(lambda heard: heard.octets.endswith(header)).source == node.home
 
 
+def test_an_unknown_message_is_told_with_the_home_address(network: HomeNetwork) -> None:
+    """Sections 9.2 and 9.3.3."""
+    node = network.node()
+    node.send(node.message(bytes(10), 77))
+    heard = network.abroad.hear(lambda heard: heard.kind == BE)
+    assert (heard.destination, heard.home_address, heard.body[:18]) == (node.care_of, b"", b"\2\0" + node.home)
+
+
 @pytest.mark.parametrize("kind", [octets.HOTI, octets.COTI])
 def test_return_routability_with_the_home_agent_itself(network: HomeNetwork, kind: int) -> None:
     """It optimises no routes: who tries is told that the message is unknown (section 9.2), and need not go on (11.3.6)."""

@@ -302,7 +302,7 @@ class Anchor:
             return []
         if isinstance(message, UnknownMessage | HomeTestInit | CareOfTestInit):  # we optimise no routes
             self.counters["unknown_message_type"] += 1
-            error = BindingError(BindingErrorStatus.UNRECOGNIZED_MH_TYPE, UNSPECIFIED, ())
+            error = BindingError(BindingErrorStatus.UNRECOGNIZED_MH_TYPE, event.home_address or UNSPECIFIED, ())
             return self._error(Send(event.destination, event.source, error), now)
         return self._unexpected(event)
 
