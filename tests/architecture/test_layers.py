@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,14 @@ def lint_imports(folder: Path, *arguments: str) -> subprocess.CompletedProcess[s
 def test_imports_point_down_and_the_protocol_is_pure() -> None:
     done = lint_imports(CHECKOUT)
     assert done.returncode == 0, done.stdout
+
+
+def test_foreign_peers_know_nothing_of_the_project() -> None:
+    files = sorted((CHECKOUT / "tests" / "foreign").glob("*.py"))
+    assert files
+    for file in files:
+        modules = re.findall(r"^ *(?:from|import) ([\w.]+)", file.read_text(), re.MULTILINE)
+        assert not [module for module in modules if module.split(".")[0] in ("halma", "scapy")], file
 
 
 def test_every_room_has_its_place() -> None:

@@ -360,10 +360,11 @@ def test_a_refusal_finds_a_node_that_is_home_although_its_packets_go_abroad() ->
     assert not of_kind(agent.effects, SendOnLink)
 
 
-def test_the_home_agent_s_own_address_is_nobody_s_home() -> None:
-    prefix = HomeLink(AGENT[:8] + bytes(8), 64, 8)
-    agent = Agent(links=(LINK, prefix), insecure=True)
-    answer = agent.update(1, home=AGENT, protection=Protection(Assurance.NONE), stamp=None)
+@pytest.mark.parametrize("home", ["2001:db8:1::1", "2001:db8:1::", "2001:db8:1:0:fdff:ffff:ffff:fffe"])
+def test_addresses_of_home_agents_are_nobody_s_home(home: str) -> None:
+    link = HomeLink(AGENT[:8] + bytes(8), 64, 8)
+    agent = Agent(links=(LINK, link), insecure=True)
+    answer = agent.update(1, home=IPv6Address(home).packed, protection=Protection(Assurance.NONE), stamp=None)
     assert answer.status == Status.NOT_HOME_SUBNET
     assert agent.bound == {}
 

@@ -3,139 +3,39 @@
 
 from __future__ import annotations
 
-import itertools
 import struct
-import time
 from collections.abc import Iterator
 from ipaddress import IPv6Address
 
 import pytest
 
 from tests.foreign import octets
-from tests.foreign.mobile_node import MobileNode, flags_of, lifetime_of, sequence_of, status_of
+from tests.foreign.home_network import AGENT, OPEN, PEER, PORTS, HomeNetwork, delivered_at_home, returns
+from tests.foreign.mobile_node import flags_of, lifetime_of, sequence_of, status_of
 from tests.foreign.octets import (
     ACCESS,
     ALTERNATE,
-    BA,
     BE,
     BRR,
     BU,
     DESTINATION,
     ICMPV6,
-    MESSAGE_ID,
     MOBILITY,
     NAI,
-    NETWORK,
     NONCES,
     PAD1,
     TUNNEL,
     UDP,
     A,
     H,
-    Heard,
     K,
     L,
     Option,
-    R,
     ip,
 )
 from tests.foreign.place import Place
 
 pytestmark = [pytest.mark.root, pytest.mark.needs("ip")]
-
-AGENT, PEER = ip("2001:db8:5::1"), ip("2001:db8:ee::2")
-SECRET = bytes(range(20))
-SECURE = """
-[anchor]
-addresses = ["2001:db8:5::1"]
-interfaces = ["core0", "peer0"]
-roles = ["ha"]
-control_socket = "{directory}/control.sock"
-state_directory = "{directory}"
-[home_agent]
-refresh_request_seconds = 3.6
-maximum_lifetime_seconds = 40000
-[[home_link]]
-prefix = "2001:db8:5::/64"
-interface = "home0"
-[[profile]]
-node = "*@example.org"
-mobile_ipv6 = true
-[[profile]]
-node = "router@example.org"
-mobile_ipv6 = true
-mobile_router = true
-mobile_network_prefixes = ["2001:db8:70::/60", "2001:db8:71::/64"]
-[[association]]
-node = "plain@example.org"
-spi = 256
-key_file = "{directory}/key"
-home_address = "2001:db8:5::101"
-replay_window_seconds = 0
-[[association]]
-node = "stamps@example.org"
-spi = 4294967295
-key_file = "{directory}/key"
-home_address = "2001:db8:5::102"
-[[association]]
-node = "router@example.org"
-spi = 257
-key_file = "{directory}/key"
-home_address = "2001:db8:5::103"
-replay_window_seconds = 0
-[[association]]
-node = "journey@example.org"
-spi = 258
-key_file = "{directory}/key"
-home_address = "2001:db8:5::104"
-replay_window_seconds = 0
-"""
-OPEN = SECURE.replace("[home_agent]", "[home_agent]\ninsecure = true")
-PORTS: dict[str, str | None] = {"home0": "2001:db8:5::1/64", "core0": "2001:db8:1::1/64", "peer0": "2001:db8:ee::1/64"}
-
-_homes = itertools.count(0x200)
-
-
-class HomeNetwork:
-    """The stations around a home agent: a node abroad (with two addresses), one that is at home, and a correspondent."""
-
-    def __init__(self, place: Place) -> None:
-        key = place.directory / "key"
-        key.touch(0o600)
-        key.write_text(SECRET.hex())
-        self.place = place
-        self.abroad = place.station("core0", "02:00:00:00:00:aa", "2001:db8:1::2", "2001:db8:1::3")
-        self.home = place.station("home0", "02:00:00:00:00:bb")
-        self.peer = place.station("peer0", "02:00:00:00:00:cc", "2001:db8:ee::2")
-        place.start()
-        self.sentinel = self.node()
-
-    def node(self) -> MobileNode:
-        """A node that nobody has heard of yet, without a key."""
-        return MobileNode(self.abroad, ip(f"2001:db8:5::{next(_homes):x}"), AGENT)
-
-    def keyed(self, number: int, spi: int) -> MobileNode:
-        """A node with an association."""
-        return MobileNode(self.abroad, ip(f"2001:db8:5::{number:x}"), AGENT, (spi, SECRET))
-
-    def silence(self, node: MobileNode) -> None:
-        """Nothing is said to a node's last message: a registration that is sent after it is answered first. That one moves, so
-        that it waits for the data plane as the other would."""
-        sentinel = self.sentinel
-        sentinel.care_of = self.abroad.addresses[sentinel.care_of == self.abroad.address]
-        sentinel.update()
-        before = self.abroad.hear_all(
-            lambda heard: heard.home_address == sentinel.home and sequence_of(heard) == sentinel.sequence
-        )
-        assert not [heard for heard in before if heard.kind in (BA, BE) and heard.home_address != sentinel.home], node
-
-    def say(self, to: bytes, text: bytes) -> None:
-        """The correspondent sends a datagram."""
-        self.peer.send(octets.packet(PEER, to, UDP, octets.udp(PEER, to, text)))
-
-    def said(self, text: bytes) -> Heard:
-        """What the correspondent hears."""
-        return self.peer.hear(lambda heard: heard.protocol == UDP and heard.payload.endswith(text), text.decode())
 
 
 @pytest.fixture(scope="module")
@@ -143,16 +43,6 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HomeNetwork]:
     """A home agent that takes what no key protects."""
     with Place(tmp_path_factory.mktemp("open"), "anchor", OPEN, PORTS) as place:
         made = HomeNetwork(place)
-        yield made
-        assert "Traceback" not in place.log
-
-
-@pytest.fixture(scope="module")
-def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HomeNetwork]:
-    """A home agent that wants keys."""
-    with Place(tmp_path_factory.mktemp("secure"), "anchor", SECURE, PORTS) as place:
-        made = HomeNetwork(place)
-        made.sentinel = made.keyed(0x101, 256)
         yield made
         assert "Traceback" not in place.log
 
@@ -270,12 +160,12 @@ def test_a_home_address_from_elsewhere(network: HomeNetwork) -> None:
     assert status_of(node.acknowledged()) == 132
 
 
-def test_the_home_agent_s_own_address_is_nobody_s_home(network: HomeNetwork) -> None:
+@pytest.mark.parametrize("home", ["2001:db8:5::1", "2001:db8:5::", "2001:db8:5:0:fdff:ffff:ffff:fffe"])
+def test_addresses_of_home_agents_are_nobody_s_home(network: HomeNetwork, home: str) -> None:
     node = network.node()
-    node.home = AGENT
+    node.home = ip(home)
     node.update()
     assert status_of(node.acknowledged()) >= 128
-    network.node().register()
 
 
 def test_a_wrong_checksum(network: HomeNetwork) -> None:
@@ -418,20 +308,6 @@ def test_return_routability_with_the_home_agent_itself(network: HomeNetwork, kin
 # ---- going home ----
 
 
-def delivered_at_home(network: HomeNetwork, node: MobileNode) -> None:
-    network.say(node.home, b"at home")
-    network.home.hear(lambda heard: heard.protocol == UDP and heard.payload.endswith(b"at home"), "delivery at home")
-
-
-def returns(network: HomeNetwork, node: MobileNode, *, option: bool, sequence: int, lifetime: int = 0) -> Heard:
-    """De-register from the home link, and answer solicitations for the home address from now on (section 11.5.5)."""
-    network.home.addresses = [node.home]
-    header = node.message(node.signed(octets.update(sequence, A | H, lifetime), care_of=node.home))
-    before = octets.destination_options(MOBILITY, home_address=node.home) if option else b""
-    network.home.send(octets.packet(node.home, AGENT, DESTINATION if option else MOBILITY, before + header))
-    return network.home.hear(lambda heard: heard.kind == BA, "the acknowledgement at home")
-
-
 @pytest.mark.parametrize("option", [False, True])
 @pytest.mark.parametrize("lifetime", [0, 30])
 def test_home_again(network: HomeNetwork, option: bool, lifetime: int) -> None:
@@ -510,129 +386,3 @@ def test_discovery_and_prefixes(network: HomeNetwork) -> None:
     assert heard.body[4:7] == b"\x03\x04\x40"
     assert heard.body[7] & 0xE0 == 0xE0
     assert heard.body[20:36] == AGENT
-
-
-# ---- RFC 4285 ----
-
-
-def stamp(moment: float | None = None) -> Option:
-    """A timestamp option."""
-    moment = time.time() if moment is None else moment
-    return MESSAGE_ID, struct.pack("!Q", int((moment + 2208988800) * 2**32))
-
-
-def test_keys(secure: HomeNetwork) -> None:
-    """Sections 5.1 and 5.1.1; the keyed class checks the signature of each answer."""
-    node = secure.keyed(0x101, 256)
-    secure.sentinel.sequence = node.sequence = 1000
-    node.register(A | H, 100, (ALTERNATE, node.care_of), (NAI, b"\1plain@example.org"))
-    node.register(A | H | L | K)
-    secure.sentinel.sequence = node.sequence
-    stranger = MobileNode(secure.abroad, node.home, AGENT)
-    stranger.sequence = 2000
-    stranger.update()
-    secure.silence(stranger)
-    stranger.key = (999, SECRET)
-    stranger.update()
-    secure.silence(stranger)
-    node.sequence = 3000
-    body = octets.update(3000, A | H, 9)
-    right = node.signed(body)
-    node.send(node.message(right[:-1] + bytes([right[-1] ^ 1])))
-    assert status_of(node.acknowledged()) == octets_status("MIPV6-AUTH-FAIL")
-    node.home = ip("2001:db8:5::102")
-    node.update()
-    secure.abroad.hear(lambda heard: heard.kind == BA and status_of(heard) == 129)
-
-
-def octets_status(name: str) -> int:
-    """RFC 4285 section 9."""
-    return {"MIPV6-ID-MISMATCH": 144, "MIPV6-MESG-ID-REQD": 145, "MIPV6-AUTH-FAIL": 146}[name]
-
-
-def test_a_signature_over_an_alternate_care_of_address(secure: HomeNetwork) -> None:
-    """Section 5.1 says "care-of address": with an alternate one, that is it (RFC 6275 section 9.5.1)."""
-    node = secure.keyed(0x104, 258)
-    node.sequence = 20
-    other = secure.abroad.addresses[1]
-    for care_of in (other, node.care_of):
-        body = octets.update(node.next(), A | H, 100, (ALTERNATE, other))
-        node.send(node.message(node.signed(body, care_of=care_of)))
-        heard = secure.abroad.hear(lambda heard: heard.kind == BA and heard.home_address == node.home)
-        assert status_of(heard) == 0
-        assert octets.signature_holds(heard, 258, SECRET, care_of, node.home)
-    node.care_of = other
-    secure.say(node.home, b"there")
-    assert node.tunnelled().payload[8:] == b"there"
-
-
-def test_timestamps(secure: HomeNetwork) -> None:
-    """Section 6."""
-    node = secure.keyed(0x102, 4294967295)
-    first = stamp()
-    heard = node.register(A | H, 100, first)
-    assert heard.option(MESSAGE_ID) == first[1]
-    node.update(A | H, 100)
-    assert status_of(node.acknowledged()) == octets_status("MIPV6-MESG-ID-REQD")
-    for wrong in (first, stamp(time.time() - 60), stamp(time.time() + 60)):
-        node.update(A | H, 100, wrong)
-        heard = node.acknowledged()
-        assert status_of(heard) == octets_status("MIPV6-ID-MISMATCH")
-        value = heard.option(MESSAGE_ID)
-        assert value is not None
-        assert value[4:] == wrong[1][4:]
-        assert abs(int.from_bytes(value[:4], "big") - 2208988800 - time.time()) < 3
-    node.register(A | H, 100, stamp())
-
-
-def test_a_key_goes_home(secure: HomeNetwork) -> None:
-    """At home the care-of address is the home address."""
-    node = secure.keyed(0x104, 258)
-    node.sequence = 500
-    node.register()
-    heard = returns(secure, node, option=False, sequence=502)
-    assert status_of(heard) == 0
-    assert octets.signature_holds(heard, 258, SECRET, node.home, node.home)
-    delivered_at_home(secure, node)
-
-
-# ---- RFC 3963 ----
-
-
-def network_option(text: str, length: int) -> Option:
-    return NETWORK, bytes([0, length]) + ip(text)
-
-
-def test_a_mobile_router(secure: HomeNetwork) -> None:
-    router = secure.keyed(0x103, 257)
-    router.update(A | H, 100)
-    assert (status_of(heard := router.acknowledged()), flags_of(heard)) == (0, 0)
-    router.update(A | H | R, 100)
-    assert status_of(router.acknowledged()) == 139
-    router.register(A | H, 0)
-    inside = ip("2001:db8:7f::1"), ip("2001:db8:70:f::1"), ip("2001:db8:71::1")
-    heard = router.register(A | H | R, 100)
-    assert flags_of(heard) == octets.BA_R
-    for address in inside[1:]:
-        secure.say(address, b"network")
-        outer = secure.abroad.hear(lambda heard: heard.protocol == TUNNEL)
-        assert (outer.destination, outer.payload[24:40]) == (router.care_of, address)
-        router.talk(PEER, b"from within", source=address)
-        assert secure.said(b"from within").source == address
-    heard = router.register(A | H | R, 100, network_option("2001:db8:71::", 64))
-    assert flags_of(heard) == octets.BA_R
-    router.update(A | H | R, 100, network_option("2001:db8:72::", 64))
-    assert status_of(router.acknowledged()) == 142
-    router.update(A | H | R, 100, network_option("::", 0))
-    assert status_of(router.acknowledged()) == 141
-    secure.say(inside[1], b"given up")
-    secure.say(inside[2], b"kept")
-    outer = secure.abroad.hear(lambda heard: heard.protocol == TUNNEL)
-    assert outer.payload.endswith(b"kept")
-    router.update(A | R, 100)
-    assert status_of(router.acknowledged()) == 140
-    plain = secure.keyed(0x104, 258)
-    plain.sequence = 4000
-    plain.update(A | H | R, 100)
-    assert status_of(plain.acknowledged()) == 140
-    assert router.register(A | H, 0)

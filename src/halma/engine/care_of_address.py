@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
+from halma.engine.anycast import is_anycast
 from halma.engine.api import Severity
 from halma.engine.node_api import (
     RETRANS_TIMER,
@@ -25,9 +26,6 @@ from halma.engine.routers import PrefixRecord, Router
 
 IDGEN_RETRIES = 3
 """Further identifiers that are tried after one was taken (RFC 7217 section 7)."""
-_RESERVED = (bytes(8), bytes.fromhex("fdffffffffffff"))
-"""Interface identifiers that no node may take begin so: the Subnet-Router anycast address, and the reserved subnet anycast
-addresses with the home agents' among them (RFC 2526)."""
 
 
 class CareOfAddresses:
@@ -116,7 +114,7 @@ class CareOfAddresses:
         while True:
             seed = settings.secret + prefix + settings.interface_identifier + number.to_bytes(4, "big")
             identifier = hashlib.sha256(seed).digest()[:8]
-            if not identifier.startswith(_RESERVED):
+            if not is_anycast(prefix[:8] + identifier):
                 return identifier
             number += IDGEN_RETRIES  # pragma: no cover - one in 2^56
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from halma.engine.anchor_settings import HomeAgentSettings
+from halma.engine.anycast import is_anycast
 from halma.engine.api import (
     Assurance,
     Bind,
@@ -216,7 +217,7 @@ class HomeAgent:
     def _check_right(self, request: HomeRequest) -> Status | None:
         """Whose address is it, and may the one who asks register it? (RFC 6275 section 10.3.1, ANC-7)"""
         address, prefix = request.home_address, prefix_of(request.home_address)
-        if not self._is_home(address):
+        if not self._is_home(address) or is_anycast(address):
             return Status.NOT_HOME_SUBNET
         if request.identifier:
             profile = self.policy.profile(request.identifier)
