@@ -321,6 +321,21 @@ def test_home_again(network: HomeNetwork, option: bool, lifetime: int) -> None:
     delivered_at_home(network, node)
 
 
+def test_a_node_that_comes_home_asks_for_the_home_agent(network: HomeNetwork) -> None:
+    """Section 11.5.5: from the unspecified address, for its own; the answer is multicast, and not solicited (10.4.1)."""
+    node = network.node()
+    node.register(A | H | L)
+    network.home.addresses = []
+    group = ip("ff02::1:ff00:0")[:13] + node.home[13:]
+    solicitation = octets.icmp(bytes(16), group, 135, bytes(4) + node.home)
+    network.home.waiting()
+    network.home.send(octets.packet(bytes(16), group, ICMPV6, solicitation, 255))
+    heard = network.home.hear(lambda heard: heard.kind == 136 and heard.body[4:20] == node.home, "an advertisement", 0.8)
+    assert heard.destination == ip("ff02::1")
+    assert heard.body[0] & 0x40 == 0
+    assert heard.body[20:28] == b"\x02\x01" + network.home.router
+
+
 def test_a_refusal_reaches_a_node_that_is_home_while_a_binding_is_there(network: HomeNetwork) -> None:
     """Section 10.3.2: it goes to the node's link-layer address, not into the tunnel."""
     node = network.node()
