@@ -206,6 +206,16 @@ def test_odd_but_legal_options(domain: Domain, order: str, padding: int) -> None
     answers(heard, node, 1, now)
 
 
+def test_a_registration_behind_destination_options(domain: Domain) -> None:
+    gateway = domain.one
+    gateway.sequence += 1
+    body = octets.update(gateway.sequence, A | P, 100, name(fresh()), ANY, handoff(1), access(), stamp())
+    header = octets.mobility(BU, body, gateway.address, ANCHOR)
+    padding = bytes([octets.MOBILITY, 0, 1, 4, 0, 0, 0, 0])
+    gateway.station.send(octets.packet(gateway.address, ANCHOR, octets.DESTINATION, padding + header))
+    assert gateway.acknowledged().body[0] == 0
+
+
 @pytest.mark.parametrize("how", [1, 2, 3, 4, 5])
 def test_handoff_indicators_of_a_first_registration(domain: Domain, how: int) -> None:
     heard = domain.one.register(fresh(), how=how)

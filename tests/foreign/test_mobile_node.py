@@ -113,6 +113,13 @@ def test_another_header_before_the_home_address(network: HomeNetwork, first: int
     assert status_of(node.acknowledged()) == 0
 
 
+def test_destination_options_without_a_home_address_are_the_kernel_s(network: HomeNetwork) -> None:
+    address = network.abroad.address
+    echo = octets.icmp(address, AGENT, 128, b"\0\7\0\1halma?")
+    network.abroad.send(octets.packet(address, AGENT, DESTINATION, bytes([ICMPV6, 0, 1, 4, 0, 0, 0, 0]) + echo))
+    assert network.abroad.hear(lambda heard: heard.kind == 129, "an echo").body == b"\0\7\0\1halma?"
+
+
 def test_an_option_that_must_not_be_skipped(network: HomeNetwork) -> None:
     """RFC 8200 section 4.2: the packet is discarded."""
     node = network.node()

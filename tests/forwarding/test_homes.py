@@ -114,13 +114,34 @@ def test_the_whole_mobile_network_may_send(bound: Collection) -> None:
 
 def test_signalling_behind_a_home_address_option_is_kept_from_the_stack(bound: Collection) -> None:
     away(bound)
-    update = Ip(address(CARE_OF), address(ANCHOR), 60, bytes([135, 2]) + bytes(22) + bytes(16))
-    other = Ip(address(CARE_OF), address(ANCHOR), 60, bytes([17, 2]) + bytes(22) + bytes(16))
+    option = bytes([1, 2, 0, 0, 201, 16]) + address(NODE)
+    update = Ip(address(CARE_OF), address(ANCHOR), 60, bytes([135, 2]) + option + bytes(16))
+    other = Ip(address(CARE_OF), address(ANCHOR), 60, bytes([17, 2]) + option + bytes(16))
     program = bound.program("anchor_network")
     assert (outcome(program, update)[0], outcome(program, other)[0]) == (SHOT, CONTINUE)
     assert outcome(bound.program("anchor_network_xdp"), update)[0] == XDP_PASS
     configure(bound, HOMES)
     assert outcome(program, update)[0] == CONTINUE
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        (bytes([201, 16]) + bytes(16) + bytes(4), True),
+        (bytes(4) + bytes([201, 16]) + bytes(16), True),
+        (bytes([30, 2, 0, 0]) + bytes([201, 16]) + bytes(16), True),
+        (bytes(22), True),
+        (bytes([1, 20]) + bytes(20), False),
+        (bytes([1, 20]) + bytes([201] * 20), False),
+        (bytes([30, 255]) + bytes([201] * 20), False),
+    ],
+)
+def test_destination_options_are_kept_from_the_stack_only_with_a_home_address(
+    bound: Collection, options: bytes, kept: bool
+) -> None:
+    away(bound)
+    packet = Ip(address(CARE_OF), address(ANCHOR), 60, bytes([58, 2]) + options + bytes(16))
+    assert outcome(bound.program("anchor_network"), packet)[0] == (SHOT if kept else CONTINUE)
 
 
 # ---- the node's side ----
