@@ -310,6 +310,7 @@ def test_a_broken_file_and_a_second_daemon_change_nothing(world: World, role: st
     world.daemons[role].handle.send_signal(signal.SIGHUP)
     world.until(lambda: "is not TOML" in world.log(role), "the mistake to be told")
     world.file(role).write_text(text)
+    world.counters(role)  # a turn of its loop: it writes its state down
     state = (world.directory / f"{role}-state" / f"{role}.json").read_text()
     second = world.spawn(role)
     assert second.handle.wait(10) == 1
