@@ -24,6 +24,7 @@ help:
 	@echo "make docs        write the generated pages of docs/ anew"
 	@echo "make lock        write requirements/*.txt anew from pyproject.toml and requirements/dev.in"
 	@echo "make pure        remove the compiled modules: everything runs as Python, for debuggers and coverage"
+	@echo "make compiled    compile them again"
 	@echo "make clean       remove all that make made"
 
 # ---- setup ------------------------------------------------------------------------------------------------------------
@@ -112,6 +113,11 @@ lock: $(BIN)/python
 .PHONY: pure
 pure:
 	@find src -name '*.so' -delete
+
+.PHONY: compiled
+compiled:
+	@touch setup.py
+	@$(MAKE) setup
 
 .PHONY: clean
 clean: pure
