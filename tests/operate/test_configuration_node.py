@@ -194,3 +194,16 @@ def test_what_a_node_writes_down_takes_the_place_of_what_was_there(tmp_path: Pat
     state.remember(2, b"", 0.0)
     assert NodeState(tmp_path, "eth0").sequence == 2
     assert [each.name for each in tmp_path.iterdir()] == ["node-eth0.json"]
+
+
+def test_a_long_record_is_followed_by_a_short_one(tmp_path: Path) -> None:
+    """Whatever settings an interface has, and when they have been given back."""
+    state = NodeState(tmp_path, "eth0")
+    settings = {f"/proc/sys/net/ipv6/conf/eth0/setting{number}": str(number) for number in range(20)}
+    state.keep_settings(settings)
+    state.remember(5, b"", 0.0)
+    again = NodeState(tmp_path, "eth0")
+    assert (again.sequence, again.settings) == (5, settings)
+    again.keep_settings({})
+    again.remember(6, b"", 0.0)
+    assert (NodeState(tmp_path, "eth0").sequence, NodeState(tmp_path, "eth0").settings) == (6, {})

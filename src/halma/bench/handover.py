@@ -130,7 +130,7 @@ def _measure(records: Path, count: int, pause: float) -> dict[str, Any]:
 
 def _roam(records: Path, count: int, pause: float) -> dict[str, Any]:
     """Leave and return so many times, and half a time before that to be warm."""
-    with Lab(roaming.roaming_domain(IDEAL), records) as lab:
+    with Lab(roaming.peopled(roaming.roaming_domain(IDEAL), {1: roaming.home_address()}), records) as lab:
         lab.start(roaming.daemons())
         lab.move(roaming.NODE, "mag1")
         lab.wait_for_link(roaming.NODE)

@@ -4,8 +4,8 @@ secret that its made-up addresses and identifiers come from, and how the setting
 
 RFC 6275 section 11.7.1 (sequence numbers are stored), RFC 7217 section 5 (the secret).
 
-Always holds: the file appears whole, and is overwritten by a single write that is no longer than a disk's sector, so a crash
-leaves what was there or what was to be there; nobody but its owner can read it.
+Always holds: the file appears whole, and is overwritten by a single write of the same length, a disk's sector as a rule, so a
+crash leaves what was there or what was to be there; nobody but its owner can read it.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from halma.daemon.state import boot
 
 SECRET = 16
 """Octets."""
-RECORD = 256
-"""Octets of the file: always as many, so that nothing of a longer one is left. To replace the file would be to wait for the
-disk, in the middle of a handover."""
+SECTOR = 512
+"""Octets that the file is filled up to, or a multiple of them. One of another length has to be replaced, and that would be to
+wait for the disk, in the middle of a handover."""
 
 
 class _Stored(msgspec.Struct):
@@ -42,13 +42,16 @@ class NodeState:
         self._path = directory / f"node-{interface}.json"
         directory.mkdir(parents=True, exist_ok=True)
         try:
-            self._stored = msgspec.json.decode(self._path.read_bytes(), type=_Stored)
+            written = self._path.read_bytes()
+            self._length = len(written)
+            self._stored = msgspec.json.decode(written, type=_Stored)
             self.secret = bytes.fromhex(self._stored.secret)
             self.home_agent = bytes.fromhex(self._stored.home_agent)
         except FileNotFoundError:
             self.secret, self.home_agent = secrets.token_bytes(SECRET), b""
             # a number that nobody can guess is as good a start as any (RFC 6275 section 11.7.2)
             self._stored = _Stored(self.secret.hex(), secrets.randbelow(1 << 16))
+            self._length = 0
             self._write()
         except (msgspec.DecodeError, msgspec.ValidationError, ValueError) as error:
             raise ValueError(f"{self._path}: {error}") from None
@@ -79,11 +82,15 @@ class NodeState:
         self._write()
 
     def _write(self) -> None:
-        record = msgspec.json.encode(self._stored).ljust(RECORD)
+        record = msgspec.json.encode(self._stored)
+        record += b" " * (-len(record) % SECTOR)
         try:
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC) if len(record) == self._length else None
         except FileNotFoundError:
+            descriptor = None
+        if descriptor is None:
             self._create(record)
+            self._length = len(record)
             return
         with os.fdopen(descriptor, "wb", buffering=0) as file:
             file.write(record)
