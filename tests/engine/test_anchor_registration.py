@@ -7,6 +7,7 @@ import pytest
 
 from halma.engine.anchor_settings import PoolSettings
 from halma.engine.api import Bind, Tunnel
+from halma.engine.local_mobility_anchor import SESSIONS_OF_A_NODE
 from halma.engine.policy import Peer, Profile
 from halma.policy.anchor import AnchorPolicy
 from halma.text import read_address
@@ -128,6 +129,19 @@ def test_an_anchor_that_is_full_says_so_and_takes_the_next_when_one_has_gone() -
     accepted(gateway1.deregister(first))
     domain.advance(10)
     accepted(gateway1.update(b"third@example.org"))
+
+
+@pytest.mark.requirement("ANC-7")
+def test_a_node_has_no_more_sessions_than_a_machine_has_interfaces() -> None:
+    """Whatever interfaces a gateway makes up: the others still have room, and the sessions that there are still live."""
+    domain = Domain()
+    gateway1 = domain.gateway(1)
+    interfaces = [bytes([2, 0, 0, 0, 9, number]) for number in range(SESSIONS_OF_A_NODE)]
+    answers = [accepted(gateway1.update(HOST, link_layer=interface)) for interface in interfaces]
+    assert len({prefixes(answer) for answer in answers}) == SESSIONS_OF_A_NODE
+    refused(gateway1.update(HOST, link_layer=bytes([2, 0, 0, 0, 10, 0])), Status.INSUFFICIENT_RESOURCES)
+    accepted(gateway1.update(OTHER))
+    accepted(gateway1.refresh(answers[-1], link_layer=interfaces[-1]))
 
 
 @pytest.mark.requirement("ANC-4")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from halma.engine.api import Association, Assurance, BindingKind, MessageReceived, Protection, Send, Tunnel
+from halma.engine.home_agent import HOME_ADDRESSES_OF_A_NODE
 from halma.engine.home_link import DefendAddress, DetectDuplicate, DetectionDone, ReleaseAddress
 from halma.wire.messages import BindingRefreshRequest, BindingUpdate
 from halma.wire.numbers import BindingUpdateFlag, Status
@@ -217,6 +218,17 @@ def test_the_kind_of_a_registration_cannot_change() -> None:
 def test_a_correspondent_registration_is_not_answered() -> None:
     with pytest.raises(SilenceError):
         Agent().update(1, flags=int(BindingUpdateFlag.ACKNOWLEDGE))
+
+
+@pytest.mark.requirement("ANC-7")
+def test_a_node_has_room_for_so_many_home_addresses() -> None:
+    """One that has a whole prefix does not fill the anchor with it, and what it has registered lives."""
+    agent = Agent()
+    homes = [HOME_PREFIX[:8] + number.to_bytes(8, "big") for number in range(1, HOME_ADDRESSES_OF_A_NODE + 2)]
+    for home in homes[:-1]:
+        assert status(agent.update(1, home=home)) == Status.ACCEPTED
+    assert status(agent.update(1, home=homes[-1])) == Status.INSUFFICIENT_RESOURCES
+    assert status(agent.update(2, home=homes[0], care_of=ELSEWHERE)) == Status.ACCEPTED
 
 
 # ---- mobile routers ----

@@ -50,6 +50,9 @@ MAX_DELETE_BCE_TIMEOUT = 10.0
 """Seconds for which a binding that has gone is remembered (RFC 6275 section 12)."""
 QUEUE = 4
 """Requests that may wait behind one that the data plane has not answered."""
+HOME_ADDRESSES_OF_A_NODE = 32
+"""Home addresses that a node may have, remembered ones too: one that registers a whole prefix must not take all the room there
+is, nor make looking at its timestamps slow."""
 HOST = 128
 
 HomeAgentEffect = Effect | HomeLinkEffect | SendOnLink
@@ -260,7 +263,8 @@ class HomeAgent:
                 self.counters["home_bindings_refreshed"] += 1
                 return self._commit(request, binding, now)
             return self._bind(_Change(request, binding, tunnel, networks))
-        if len(self.cache) >= self._maximum and binding is None:
+        crowded = bool(request.identifier) and self.cache.count_of_node(request.identifier) >= HOME_ADDRESSES_OF_A_NODE
+        if binding is None and (crowded or len(self.cache) >= self._maximum):
             return self._refuse(request, Status.INSUFFICIENT_RESOURCES)
         made = HomeBinding(
             home_address=request.home_address,

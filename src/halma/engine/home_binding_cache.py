@@ -104,6 +104,10 @@ class HomeBindingCache:
         """The bindings of a node."""
         return list(self._by_identifier.get(identifier, ()))
 
+    def count_of_node(self, identifier: bytes) -> int:
+        """How many bindings a node has, remembered ones too."""
+        return len(self._by_identifier.get(identifier, ()))
+
     def insert(self, binding: HomeBinding) -> None:
         """Take a binding in, in the place of a remembered one of its home address."""
         before = self._by_home_address.get(binding.home_address)

@@ -59,6 +59,9 @@ BEYOND_RIGHTS = frozenset(
         Status.NOT_AUTHORIZED_FOR_HOME_NETWORK_PREFIX,
     )
 )
+SESSIONS_OF_A_NODE = 32
+"""Sessions that a node may have, one for each of its interfaces (RFC 5213 section 5.4): a gateway that makes up interfaces
+must not take all the room there is, nor make finding a session slow."""
 RETRY_DELAY = 10.0
 """Seconds until the data plane is asked again to forget a prefix that it would not."""
 NAI = int(MobileNodeIdentifierSubtype.NAI)
@@ -205,7 +208,9 @@ class LocalMobilityAnchor:
     # ---- a new session (section 5.3.2) ----
 
     def _create(self, request: ProxyRequest, identifier: bytes, profile: Profile, now: Now) -> list[Effect]:
-        if len(self.cache) >= self._settings.maximum_bindings:
+        known = self.cache.node(identifier)
+        crowded = known is not None and len(known.sessions) >= SESSIONS_OF_A_NODE
+        if crowded or len(self.cache) >= self._settings.maximum_bindings:
             return self._refuse(request, Status.INSUFFICIENT_RESOURCES, now)
         prefixes = self.assignment.assign(request.prefixes, profile, identifier)
         if not isinstance(prefixes, tuple):
