@@ -55,8 +55,8 @@ def test_a_guest_that_does_not_end_is_ended() -> None:
 
 
 def test_the_forwarding_contract_holds() -> None:
-    # What is chosen there by itself is clsact, so the contract need not run over it twice.
-    pytest_arguments = ["-q", "-p", "no:cacheprovider", "--color=no", "-k", "not [clsact]", "tests/forwarding"]
+    # What is chosen there by itself is clsact, so the contract need not run over it twice; TUN asks no more there than here.
+    pytest_arguments = ["-q", "-p", "no:cacheprovider", "--color=no", "-k", "not [clsact] and not [tun]", "tests/forwarding"]
     assert in_guest([sys.executable, "-m", "pytest", *pytest_arguments], timeout=900) == 0
 
 
