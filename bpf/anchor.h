@@ -4,7 +4,7 @@
 #ifndef HALMA_ANCHOR_H
 #define HALMA_ANCHOR_H
 
-#include "device.h"
+#include "group.h"
 
 // A tunnel packet whose inner packet goes to another mobile node of ours: the outer header is turned to the next tunnel in
 // place, which saves taking one header off and putting another one on. 0 when it must go the long way.
@@ -50,11 +50,24 @@ INLINE int comes_out_of(const struct binding *binding, const struct inside *insi
 	return tunnel && is_from_tunnel(inside, tunnel);
 }
 
+// Which groups a mobile node listens to it says in its tunnel, from a link-local address and to a group of link scope (RFC 6275
+// section 10.4.3). It has been heard on a packet socket.
+INLINE int is_for_the_engine(const struct inside *inside, const struct configuration *settings)
+{
+	const struct ip6 *inner = &inside->header;
+	return settings->flags & HOME_AGENT && inner->next_header == NEXT_HEADER_HOP_BY_HOP && is_multicast(&inner->destination) &&
+	       is_link_local(&inner->source) && is_ours(&inside->outer_destination);
+}
+
 // What came in a tunnel and has been found whole. A node that comes home may be registered by itself and by its gateway for a
 // while: either tunnel is right. 0 when it is not for us at all: somebody else's tunnel through this router.
 INLINE int anchor_out_of_tunnel(struct __sk_buff *skb, const struct inside *inside, const struct configuration *settings, int *verdict)
 {
 	const struct ip6 *inner = &inside->header;
+	if (is_for_the_engine(inside, settings)) {
+		*verdict = DROP;
+		return 1;
+	}
 	struct binding *binding = binding_of(&inner->source);
 	if (!comes_out_of(binding, inside)) {
 		volatile int is_home = 0; // the verifier lets nobody calculate with the pointers themselves
@@ -91,7 +104,7 @@ INLINE int anchor_out_of_tunnel(struct __sk_buff *skb, const struct inside *insi
 	}
 	ecn_carry_over(inside->outer_ecn, ip);
 	count(DECAPSULATED);
-	*verdict = skb_forward(skb, ip, settings, 0);
+	*verdict = is_multicast(&ip->destination) ? group_forward(skb, ip, settings) : skb_forward(skb, ip, settings, 0);
 	return 1;
 }
 
@@ -146,6 +159,8 @@ INLINE int anchor_frame(struct __sk_buff *skb)
 	ip = skb_header(skb, ETHERNET_SIZE);
 	if (!ip)
 		return CONTINUE;
+	if (is_multicast(&ip->destination))
+		return group_frame(skb, ip, settings);
 	if (is_heard_ahead_of_the_stack(skb, ip, settings))
 		return DROP;
 	struct binding *binding = binding_to(&ip->destination, settings);
@@ -182,6 +197,8 @@ INLINE int anchor_device(struct __sk_buff *skb)
 	struct ip6 ip;
 	if (!settings || !may_leave_by_device(skb, &ip))
 		return DROP;
+	if (is_multicast(&ip.destination))
+		return copy_to_listener(skb, &ip, settings);
 	struct binding *binding = binding_to(&ip.destination, settings);
 	if (!binding) {
 		count(PASSED_UNBOUND);

@@ -10,7 +10,7 @@ INLINE int may_leave_by_device(struct __sk_buff *skb, struct ip6 *ip)
 {
 	if (bpf_skb_load_bytes(skb, 0, ip, IP6_SIZE) || !is_version_6(ip))
 		return 0;
-	return !is_multicast(&ip->destination) && !is_link_local(&ip->source) && !is_unspecified(&ip->source);
+	return !is_link_local(&ip->source) && !is_unspecified(&ip->source);
 }
 
 INLINE int device_encapsulate(struct __sk_buff *skb, const struct ip6 *ip, const struct binding *binding,

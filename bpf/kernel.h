@@ -40,6 +40,7 @@ struct map_definition {
 static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
 static long (*const bpf_skb_store_bytes)(void *skb, u32 offset, const void *from, u32 length, u64 flags) = (void *)9;
 static u64 (*const bpf_ktime_get_ns)(void) = (void *)5;
+static long (*const bpf_clone_redirect)(void *skb, u32 ifindex, u64 flags) = (void *)13;
 static long (*const bpf_redirect)(u32 ifindex, u64 flags) = (void *)23;
 static long (*const bpf_skb_load_bytes)(const void *skb, u32 offset, void *to, u32 length) = (void *)26;
 static long (*const bpf_skb_pull_data)(void *skb, u32 length) = (void *)39;

@@ -34,9 +34,14 @@ struct next_hop {
 #define HOME_ADDRESSES 4 // there are bindings of home addresses (RFC 6275)
 #define MOBILE_NETWORKS 8 // there are bindings of mobile network prefixes (RFC 3963)
 #define HOME_AGENT 16 // Mobility Headers behind destination options are heard ahead of the stack, which must not answer them
+#define LISTENER_REPORTS 32 // a mobile node's reports of the groups that it listens to may go into its tunnel
 
+// `upstream`: at an anchor the interface that multicast groups come from and go to, and its link-layer address; 0 for none.
+// `home`: at a mobile node its home address.
 struct configuration {
-	u32 generation, flags, device, reserved;
+	u32 generation, flags, device, upstream;
+	struct address home;
+	u8 upstream_address[8];
 };
 
 struct bucket {
@@ -44,6 +49,14 @@ struct bucket {
 };
 
 #define NEXT_HOPS 4096 // a power of two
+
+// One of the home addresses that listen to a group.
+struct listener {
+	struct address group;
+	u32 place, reserved; // from 0 on, without gaps
+};
+
+#define LISTENERS_OF_A_GROUP 256
 
 // The key of a longest-prefix match.
 struct network {
@@ -55,6 +68,8 @@ MAP(prefixes, BPF_MAP_TYPE_HASH, 8, sizeof(struct binding), 1);
 MAP(homes, BPF_MAP_TYPE_HASH, 16, sizeof(struct binding), 1);
 MAP_WITH_FLAGS(networks, BPF_MAP_TYPE_LPM_TRIE, sizeof(struct network), sizeof(struct binding), 1, BPF_F_NO_PREALLOC);
 MAP(tunnels, BPF_MAP_TYPE_ARRAY, 4, sizeof(struct tunnel), 1);
+MAP(groups, BPF_MAP_TYPE_HASH, 16, 4, 1); // how many listen
+MAP_WITH_FLAGS(listeners, BPF_MAP_TYPE_HASH, sizeof(struct listener), 16, 1, BPF_F_NO_PREALLOC);
 MAP(locals, BPF_MAP_TYPE_HASH, 16, 4, 64);
 MAP(configurations, BPF_MAP_TYPE_ARRAY, 4, sizeof(struct configuration), 1);
 MAP(tunnel_next_hops, BPF_MAP_TYPE_PERCPU_ARRAY, 4, sizeof(struct next_hop), NEXT_HOPS);
@@ -79,6 +94,7 @@ enum counter {
 	PASSED_NO_NEIGHBOUR,
 	PASSED_UNBOUND,
 	ERROR,
+	DROPPED_GROUP,
 };
 
 INLINE void count(u32 counter)

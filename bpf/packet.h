@@ -5,6 +5,7 @@
 
 #include "kernel.h"
 
+#define NEXT_HEADER_HOP_BY_HOP 0
 #define NEXT_HEADER_TCP 6
 #define NEXT_HEADER_UDP 17
 #define NEXT_HEADER_IPV6 41
@@ -50,6 +51,14 @@ INLINE int is_version_6(const struct ip6 *ip)
 INLINE int is_multicast(const struct address *a)
 {
 	return *(const u8 *)a == 0xff;
+}
+
+#define SCOPE_LINK 2
+
+// Whether routers forward what is sent to a group (RFC 4291 section 2.7).
+INLINE int leaves_its_link(const struct address *group)
+{
+	return (((const u8 *)group)[1] & 15) > SCOPE_LINK;
 }
 
 INLINE int is_link_local(const struct address *a)

@@ -32,6 +32,8 @@ roles = ["ha"]
 control_socket = "{directory}/anchor.sock"
 state_directory = "{directory}/anchor"
 plane = "{plane}"
+[home_agent]
+multicast_interface = "home0"
 [[home_link]]
 prefix = "2001:db8:5::/64"
 interface = "home0"

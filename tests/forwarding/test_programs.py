@@ -48,7 +48,7 @@ def maps(objects: Collection) -> Collection:
 
 def configure(objects: Collection, flags: int, generation: int = 1) -> None:
     """The programs' configuration."""
-    objects.maps["configurations"].update(bytes(4), struct.pack("=IIII", generation, flags, 99, 0))
+    objects.maps["configurations"].update(bytes(4), struct.pack("=IIII24x", generation, flags, 99, 0))
 
 
 def set_tunnel(objects: Collection, number: int, local: str, remote: str, mtu: int = 1500) -> None:

@@ -46,6 +46,15 @@ from halma.wire.messages import (
     UpdateNotification,
     UpdateNotificationAcknowledgement,
 )
+from halma.wire.mld import (
+    ALLOW_NEW_SOURCES,
+    CHANGE_TO_EXCLUDE_MODE,
+    MulticastAddressRecord,
+    MulticastListenerDone,
+    MulticastListenerReport,
+    encode_records,
+    general_query,
+)
 from halma.wire.nd import (
     AdvertisementInterval,
     HomeAgentInformation,
@@ -110,6 +119,7 @@ HOME = address("100 10")
 CARE_OF = address("3 99")
 LINK_LOCAL = bytes.fromhex("fe800000000000000200 5efffe005213".replace(" ", ""))
 ALL_NODES = bytes.fromhex("ff02" + "00" * 13 + "01")
+GROUP = bytes.fromhex("ff0e" + "00" * 12 + "5213")
 PREFIX = address("100 0")
 LINK_LAYER = bytes.fromhex("020000000101")
 IPV4 = bytes((192, 0, 2, 7))
@@ -203,6 +213,15 @@ ICMPV6: tuple[Icmpv6Message, ...] = (
     RouterAdvertisement(64, 0x80, 1800, 0, 0, (ND_OPTIONS[0], *ND_OPTIONS[2:])),
     NeighborSolicitation(HOME, (ND_OPTIONS[0],)),
     NeighborAdvertisement(0x60000000, HOME, (ND_OPTIONS[1],)),
+    general_query(10000, 2, 125),
+    MulticastListenerReport(GROUP),
+    MulticastListenerDone(GROUP),
+    encode_records(
+        (
+            MulticastAddressRecord(CHANGE_TO_EXCLUDE_MODE, GROUP),
+            MulticastAddressRecord(ALLOW_NEW_SOURCES, GROUP, (ANCHOR, GATEWAY)),
+        )
+    ),
 )
 
 EXTENSION_HEADERS: tuple[ExtensionHeader, ...] = (

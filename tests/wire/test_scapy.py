@@ -35,6 +35,14 @@ from halma.wire.messages import (
     HomeTest,
     HomeTestInit,
 )
+from halma.wire.mld import (
+    CHANGE_TO_EXCLUDE_MODE,
+    MulticastAddressRecord,
+    MulticastListenerDone,
+    MulticastListenerReport,
+    encode_records,
+    general_query,
+)
 from halma.wire.nd import PrefixInformation
 from halma.wire.numbers import NextHeader
 from halma.wire.options import (
@@ -48,7 +56,7 @@ from halma.wire.options import (
     NonceIndices,
     Option,
 )
-from tests.wire.samples import ANCHOR, CARE_OF, GATEWAY, HOME, PREFIX
+from tests.wire.samples import ANCHOR, CARE_OF, GATEWAY, GROUP, HOME, PREFIX
 
 inet6 = pytest.importorskip("scapy.layers.inet6", reason="needs scapy")
 
@@ -189,6 +197,16 @@ ICMPV6: tuple[tuple[Icmpv6Message, Any], ...] = (
             / inet6.ICMPv6NDOptPrefixInfo(
                 prefixlen=64, L=1, A=1, R=1, validlifetime=3600, preferredlifetime=1800, prefix="2001:db8:100::"
             )
+        ),
+    ),
+    (general_query(10000, 2, 125), lambda: inet6.ICMPv6MLQuery2(mrd=10000, QRV=2, QQIC=125)),
+    (MulticastListenerReport(GROUP), lambda: inet6.ICMPv6MLReport(mladdr="ff0e::5213")),
+    (MulticastListenerDone(GROUP), lambda: inet6.ICMPv6MLDone(mladdr="ff0e::5213")),
+    (
+        encode_records((MulticastAddressRecord(CHANGE_TO_EXCLUDE_MODE, GROUP, (ANCHOR,)),)),
+        lambda: inet6.ICMPv6MLReport2(
+            records_number=1,
+            records=[inet6.ICMPv6MLDMultAddrRec(rtype=4, sources_number=1, dst="ff0e::5213", sources=[DESTINATION])],
         ),
     ),
 )

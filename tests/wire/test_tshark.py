@@ -178,6 +178,21 @@ OF_ICMPV6: tuple[Fields, ...] = (
     },
     {"icmpv6.nd.ns.target_address": ["2001:db8:100::10"], "icmpv6.opt.linkaddr": ["02:00:00:00:01:01"]},
     {"icmpv6.nd.na.target_address": ["2001:db8:100::10"], "icmpv6.nd.na.flag.s": ["1"], "icmpv6.nd.na.flag.o": ["1"]},
+    {
+        "icmpv6.mld.maximum_response_code": ["10000"],
+        "icmpv6.mld.multicast_address": ["::"],
+        "icmpv6.mld.flag.qrv": ["2"],
+        "icmpv6.mld.qqi": ["125"],
+        "icmpv6.mld.nb_sources": ["0"],
+    },
+    {"icmpv6.type": ["131"], "icmpv6.mld.multicast_address": ["ff0e::5213"]},
+    {"icmpv6.type": ["132"], "icmpv6.mld.multicast_address": ["ff0e::5213"]},
+    {
+        "icmpv6.mldr.nb_mcast_records": ["2"],
+        "icmpv6.mldr.mar.record_type": ["4", "5"],
+        "icmpv6.mldr.mar.multicast_address": ["ff0e::5213", "ff0e::5213"],
+        "icmpv6.mldr.mar.source_address": ["2001:db8:1::1", "2001:db8:2::1"],
+    },
 )
 
 

@@ -20,7 +20,7 @@ from halma.control.schema import Address, ControlError, Identifier, LinkLayerAdd
 from halma.text import read_address, read_identifier, read_link_layer_address, read_prefix
 
 DIRECTORY = Path("/run/halma")
-ANCHOR_ONLY = ("bindings", "home_bindings", "revoke")
+ANCHOR_ONLY = ("bindings", "home_bindings", "groups", "revoke")
 GATEWAY_ONLY = ("sessions", "attach", "detach")
 NODE_ONLY = ("registration",)
 

@@ -39,6 +39,13 @@ COLUMNS: dict[What, list[Column]] = {
         Column("prefixes", "networks", 43),
         Column("remaining_seconds", "left", 8),
     ],
+    "groups": [
+        Column("group", "group", 39),
+        Column("home_address", "home address", 39),
+        Column("care_of_address", "care-of address", 39),
+        Column("sources", "sources", 39),
+        Column("remaining_seconds", "left", 8),
+    ],
     "sessions": [
         Column("node", "node", 28),
         Column("prefixes", "prefix", 43),
@@ -110,6 +117,18 @@ def home_bindings(
 ) -> None:
     """The home agent's bindings: nodes, home and care-of addresses."""
     _show(_rows("home_bindings", node, prefix, peer, limit), json, watch, interval, socket)
+
+
+@application.command()
+def groups(
+    limit: Limit = 0,
+    json: Json = False,
+    watch: Watch = False,
+    interval: Interval = 2.0,
+    socket: SocketPath = None,
+) -> None:
+    """The multicast groups that mobile nodes listen to through the anchor."""
+    _show(_rows("groups", None, None, None, limit), json, watch, interval, socket)
 
 
 @application.command()

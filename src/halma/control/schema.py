@@ -36,7 +36,7 @@ LONGEST_REQUEST = 16384
 """Bytes of a request's line."""
 
 What = Literal[
-    "bindings", "home_bindings", "sessions", "registration", "peers", "tunnels", "counters", "events", "plane", "all"
+    "bindings", "home_bindings", "groups", "sessions", "registration", "peers", "tunnels", "counters", "events", "plane", "all"
 ]
 """What `show` can show. `bindings` (made by gateways) and `home_bindings` (made by mobile nodes) are an anchor's, `sessions` a
 gateway's, `registration` is a node's; `all` is for support: one row with everything."""

@@ -24,6 +24,7 @@ from halma.daemon.configuration_home import home_agent_settings
 from halma.daemon.courier import Courier
 from halma.daemon.courier import Side as CourierSide
 from halma.daemon.home_agent import LINK_EFFECTS, HomeLinkService, LinkEffect, home_links
+from halma.daemon.home_multicast import HomeMulticastService
 from halma.daemon.log import Log
 from halma.daemon.runner import RunnableEngine
 from halma.daemon.service import Service, serve
@@ -90,6 +91,7 @@ class AnchorService(Service):
         self._courier: Courier | None = None
         self._links: tuple[HomeLink, ...] = ()
         self._home: HomeLinkService | None = None
+        self._multicast: HomeMulticastService | None = None
         self._journal: AssignmentJournal
         self._writing: asyncio.Task[None] | None = None
         self._ending = asyncio.Event()
@@ -112,8 +114,14 @@ class AnchorService(Service):
             path_mtu=table.path_mtu,
             maximum_bindings=table.maximum_bindings,
             home_agent="ha" in table.roles,
+            multicast_interface=self._multicast_interface(),
         )
         return table.plane, settings
+
+    def _multicast_interface(self) -> int:
+        """By its index, 0 where there is none."""
+        name = self._configuration.home_agent.multicast_interface
+        return interface_index(name) if name is not None else 0
 
     def make_engine(self, state: State) -> RunnableEngine:
         """The anchor's engine."""
@@ -131,18 +139,21 @@ class AnchorService(Service):
 
     def handlers(self) -> dict[type, Callable[[Any], Iterable[Any]]]:
         """What a home agent does on its links."""
-        links: dict[type, Callable[[Any], Iterable[Any]]] = dict.fromkeys(LINK_EFFECTS, self._at_home)
-        return links | {SendIcmp: self._send_icmp, SendOnLink: self._send_on_link}
+        handlers: dict[type, Callable[[Any], Iterable[Any]]] = dict.fromkeys(LINK_EFFECTS, self._at_home)
+        handlers |= {SendIcmp: self._send_icmp, SendOnLink: self._send_on_link}
+        interface = self._multicast_interface()
+        if interface and self._courier is not None:
+            self._multicast = HomeMulticastService(interface, self.plane, self._courier, self.log.report)
+            handlers |= self._multicast.handlers()
+        return handlers
 
     async def begin(self, state: State) -> None:
         """Attach the network ports; look after the home links; tell the gateways of a former life."""
-        names = [*self._configuration.anchor.interfaces, *(link.interface for link in self._configuration.home_links)]
+        configuration = self._configuration
+        names = [*configuration.anchor.interfaces, *(link.interface for link in configuration.home_links)]
+        names.append(configuration.home_agent.multicast_interface or names[0])
         for name in dict.fromkeys(names):
-            try:
-                interface = socket.if_nametoindex(name)
-            except OSError:
-                raise ValueError(f"there is no interface {name}") from None
-            self.plane.attach(interface, PortKind.NETWORK)
+            self.plane.attach(interface_index(name), PortKind.NETWORK)
         if self._links:
             self._home = HomeLinkService(self._links, self.runner.post, self.log.report)
             self._home.start()
@@ -155,6 +166,8 @@ class AnchorService(Service):
         links are told."""
         if self._home is not None:
             self._home.close()
+        if self._multicast is not None:
+            self._multicast.close()
         self._ending.set()
         if self._writing is not None:
             await self._writing
@@ -197,7 +210,7 @@ class AnchorService(Service):
 
     def shows(self, what: str) -> bool:
         """An anchor has bindings of both kinds, and peers."""
-        return what in ("bindings", "home_bindings", "peers")
+        return what in ("bindings", "home_bindings", "groups", "peers")
 
     def rows(self, show: Show, now: Now) -> Iterable[Row]:
         """Bindings and peers."""
@@ -205,6 +218,8 @@ class AnchorService(Service):
             return self._anchor.describe_bindings(now)
         if show.what == "home_bindings":
             return self._anchor.describe_home_bindings(now)
+        if show.what == "groups":
+            return self._anchor.describe_groups(now)
         if show.what == "peers":
             return self._anchor.describe_peers()
         raise ControlError(f"an anchor has no {show.what}; its nodes are in `bindings`")
@@ -238,6 +253,14 @@ class AnchorService(Service):
         if _fixed(configuration) != _fixed(before):
             taken, fixed = "peers, profiles and keys", "[anchor], [[pool]], [home_agent] and [[home_link]]"
             raise ControlError(f"{taken} were taken over; what changed in {fixed} needs a restart")
+
+
+def interface_index(name: str) -> int:
+    """The index of an interface. Raises ValueError when it is not there."""
+    try:
+        return socket.if_nametoindex(name)
+    except OSError:
+        raise ValueError(f"there is no interface {name}") from None
 
 
 def _fixed(configuration: AnchorConfiguration) -> tuple[object, ...]:

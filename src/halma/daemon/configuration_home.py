@@ -122,6 +122,13 @@ class HomeAgentTable(msgspec.Struct, frozen=True, kw_only=True):
     maximum_prefix_interval_seconds: Annotated[
         float, Meta(description="The longest time that a node hears none (MaxMobPfxAdvInterval).", ge=1, le=31536000)
     ] = 86400.0
+    multicast_interface: Annotated[
+        Interface | None,
+        Meta(
+            description="The interface that multicast groups come from and go to: the home link, or a link with a multicast "
+            "router. Nodes that are away listen there through their tunnels (RFC 6275 section 10.4.3). Without it they cannot."
+        ),
+    ] = None
 
 
 class HomeLinkTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -288,6 +295,7 @@ def home_agent_settings(
         send_prefix_advertisements=table.send_prefix_advertisements,
         minimum_prefix_interval=table.minimum_prefix_interval_seconds,
         maximum_prefix_interval=table.maximum_prefix_interval_seconds,
+        multicast=table.multicast_interface is not None,
         seed=seed,
     )
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Carries the messages of Mobile IPv6: behind extension headers, and under the protection of a guardian.
 
-RFC 6275 sections 6.3 and 6.4 (Home Address option, type 2 routing header), 9.5.4 and 11.3; RFC 4285 by the guardian.
+RFC 6275 sections 6.3 and 6.4 (Home Address option, type 2 routing header), 9.5.4, 10.4.3 (Multicast Listener Discovery, in
+tunnels) and 11.3; RFC 4285 by the guardian.
 
 Always holds: what is malformed becomes an event like everything else; a checksum is over the home address, wherever that
 stands in the packet (RFC 6275 sections 6.1.1 and 11.3.1).
@@ -12,8 +13,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import Enum
 
-from halma.engine.api import HomeAddressOptionReceived, MalformedReceived, MessageReceived, Protection, Send
+from halma.engine.api import HomeAddressOptionReceived, MalformedReceived, MessageReceived, Protection, Send, Tunnel
 from halma.engine.home_agent_discovery_api import PrefixSolicited
+from halma.engine.multicast_api import ListenerQueryReceived, ListenerReportReceived, SendListenerQuery
 from halma.netio.mobility import MOBILITY_HEADER
 from halma.netio.signalling import SignallingSocket
 from halma.security.authentication import Guardian
@@ -23,10 +25,20 @@ from halma.wire.ipv6 import (
     DestinationOptions,
     ExtensionHeader,
     HomeAddress,
+    HopByHopOptions,
     Packet,
+    RouterAlert,
     TypeTwoRoutingHeader,
     build_packet,
     parse_packet,
+)
+from halma.wire.mld import (
+    ALL_NODES,
+    HOP_LIMIT,
+    ROUTER_ALERT,
+    ListenerReport,
+    MulticastListenerQuery,
+    is_from_listener_or_router,
 )
 from halma.wire.numbers import NextHeader
 
@@ -34,7 +46,8 @@ Outgoing = tuple[bytes, bytes, bytes]
 """Source, destination, and the packet whole."""
 IPV6_HEADER, PAYLOAD_LENGTH = 40, 4
 """How long the IPv6 header is, and where it says what follows."""
-Carried = MessageReceived | HomeAddressOptionReceived | PrefixSolicited | MalformedReceived
+ListenerMessage = ListenerReportReceived | ListenerQueryReceived
+Carried = MessageReceived | HomeAddressOptionReceived | PrefixSolicited | ListenerMessage | MalformedReceived
 
 
 class Side(Enum):
@@ -85,6 +98,8 @@ class Courier:
             packet = parse_packet(data)
         except DecodeError as error:
             return MalformedReceived(bytes(16), bytes(16), error, data)
+        if packet.next_header == NextHeader.IPV6:
+            return self._read_tunnelled(packet)
         home_address = self._home_address(packet)
         if home_address is None or packet.is_fragment or packet.has_refused_option:
             return None
@@ -112,6 +127,20 @@ class Courier:
             if isinstance(message, MobilePrefixSolicitation):
                 return PrefixSolicited(packet.source, packet.destination, home_address, message)
         return HomeAddressOptionReceived(packet.source, packet.destination, home_address, packet.next_header)
+
+    def _read_tunnelled(self, outer: Packet) -> ListenerMessage | None:
+        """A message of Multicast Listener Discovery, which the two ends of a tunnel send each other; None for whatever else."""
+        try:
+            packet = parse_packet(outer.payload)
+            message = decode_icmpv6(packet.payload, packet.source, packet.destination, packet.hop_limit)
+        except DecodeError:
+            return None
+        if outer.is_fragment or packet.next_header != NextHeader.ICMPV6 or not is_from_listener_or_router(packet):
+            return None
+        tunnel = Tunnel(outer.destination, outer.source)
+        if self._side is Side.AGENT:
+            return ListenerReportReceived(tunnel, message) if isinstance(message, ListenerReport) else None
+        return ListenerQueryReceived(tunnel, message) if isinstance(message, MulticastListenerQuery) else None
 
     def _home_address(self, packet: Packet) -> bytes | None:
         """Where this side finds one."""
@@ -150,6 +179,14 @@ class Courier:
         """Send an ICMPv6 message from or to a home address, or with none."""
         data = encode_icmpv6(message, *self._pseudo(source, destination, home_address))
         self.send([self._packet(source, destination, home_address, NextHeader.ICMPV6, data)])
+
+    def send_listener_query(self, effect: SendListenerQuery) -> None:
+        """Ask through a tunnel which groups are listened to."""
+        data = encode_icmpv6(effect.message, effect.source, ALL_NODES)
+        alert = HopByHopOptions((RouterAlert(ROUTER_ALERT),))
+        query = Packet(effect.source, ALL_NODES, NextHeader.ICMPV6, data, hop_limit=HOP_LIMIT, extension_headers=(alert,))
+        local, remote = effect.tunnel.local, effect.tunnel.remote
+        self.send([(local, remote, build_packet(Packet(local, remote, NextHeader.IPV6, build_packet(query))))])
 
     def _pseudo(self, source: bytes, destination: bytes, home_address: bytes) -> tuple[bytes, bytes]:
         """What a checksum is over: the node is at its home address, wherever the packet goes."""

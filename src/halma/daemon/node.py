@@ -25,6 +25,7 @@ from halma.daemon.runner import RunnableEngine
 from halma.daemon.service import Service, serve
 from halma.daemon.state import Peers, State
 from halma.engine.api import Now, Report, Severity
+from halma.engine.multicast_api import AllowListenerReports
 from halma.engine.node import Node
 from halma.engine.node_api import NodeEvent, NodeSettings, Remember, RetryRequested, SendIcmp, Started, StopRequested
 from halma.forwarding.plane import PlaneSettings, PortKind, Side
@@ -125,7 +126,13 @@ class NodeService(Service):
 
     def handlers(self) -> dict[type, Callable[[Any], Iterable[Any]]]:
         """The effects of a node; those about its link are carried out by `NodeLink`."""
-        return {**self._link.handlers(), **self._names.handlers(), Remember: self._remember, SendIcmp: self._send_icmp}
+        return {
+            **self._link.handlers(),
+            **self._names.handlers(),
+            Remember: self._remember,
+            SendIcmp: self._send_icmp,
+            AllowListenerReports: self._allow_reports,
+        }
 
     async def begin(self, state: State) -> None:  # noqa: ARG002  (nor peers that lose sessions)
         """Take the interface over."""
@@ -188,6 +195,10 @@ class NodeService(Service):
             self._state.remember(effect.sequence, effect.home_agent, effect.expiry)
         except OSError as error:
             self.say(Severity.ERROR, "state", f"cannot write down the sequence number: {error}")
+        return []
+
+    def _allow_reports(self, effect: AllowListenerReports) -> list[NodeEvent]:
+        self.plane.allow_listener_reports(effect.allowed)
         return []
 
     def _send_icmp(self, effect: SendIcmp) -> list[NodeEvent]:

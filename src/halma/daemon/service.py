@@ -41,7 +41,7 @@ COLLECTIONS = (50_000, 20, 50)
 """When the collector of reference cycles looks (gc.set_threshold). A binding is a few objects that live for hours and are freed
 without it: with Python's defaults it would look at all of them again and again, half of what a new binding costs."""
 
-OWN_ROWS: tuple[What, ...] = ("bindings", "home_bindings", "sessions", "registration", "peers")
+OWN_ROWS: tuple[What, ...] = ("bindings", "home_bindings", "groups", "sessions", "registration", "peers")
 """The kinds of rows that some role has of its own."""
 
 ServiceType = TypeVar("ServiceType", bound="Service")
@@ -100,7 +100,7 @@ class Service(ABC):
         """Read the configuration again. Raises ControlError with every mistake in it, and changes nothing then."""
 
     def handlers(self) -> dict[type, Callable[[Any], Iterable[Any]]]:
-        """Who carries out the effects that only this role has."""
+        """Who carries out the effects that only this role has; called once, after `courier`."""
         return {}
 
     def own_counters(self) -> dict[str, dict[str, int]]:
@@ -128,7 +128,8 @@ class Service(ABC):
             self._guard = Guard(self.role)
             stack.callback(self._guard.close)
             self.engine = self.make_engine(state)
-            self.runner = Runner(self.engine, self.plane, self.log, self.handlers(), self.courier())
+            courier = self.courier()
+            self.runner = Runner(self.engine, self.plane, self.log, self.handlers(), courier)
             stack.callback(self.runner.close)
             await control.start()
             stack.push_async_callback(control.stop)

@@ -35,10 +35,12 @@ from halma.engine.home_agent_discovery import HomeAgentDiscovery
 from halma.engine.home_agent_discovery_api import HomeDiscoveryEffect, HomeDiscoveryEvent, PrefixSolicited
 from halma.engine.home_binding_cache import prefix_of
 from halma.engine.home_link import DetectionDone, HomeLinks
+from halma.engine.home_multicast import HomeMulticast
 from halma.engine.home_request import HomeRequest, answer
 from halma.engine.home_revocation import HomeRevocation
 from halma.engine.local_mobility_anchor import LocalMobilityAnchor
 from halma.engine.meter import Meter
+from halma.engine.multicast_api import ListenerReportReceived, MulticastEffect
 from halma.engine.policy import Policy
 from halma.engine.proxy_revocation import ProxyRevocation, RevocationRequested
 from halma.value import value
@@ -89,9 +91,10 @@ AnchorEvent = (
     | PolicyReplaced
     | Started
     | DetectionDone
+    | ListenerReportReceived
     | HomeDiscoveryEvent
 )
-AnchorEffect = HomeAgentEffect | HomeDiscoveryEffect
+AnchorEffect = HomeAgentEffect | HomeDiscoveryEffect | MulticastEffect
 
 
 class Anchor:
@@ -105,6 +108,7 @@ class Anchor:
         self._home: HomeAgent | None = None
         self._discovery: HomeAgentDiscovery | None = None
         self._home_revocation: HomeRevocation | None = None
+        self._multicast: HomeMulticast | None = None
         if settings.home_agent is not None:
             self._home = HomeAgent(
                 settings.home_agent,
@@ -124,6 +128,9 @@ class Anchor:
             self._discovery = HomeAgentDiscovery(settings.home_agent, self._home.cache)
             self._home_revocation = HomeRevocation(settings.revocation, self._home, self._proxy.revocations.numbers)
             self._home.watchers += (self._discovery.prefixes, self._home_revocation)
+            if settings.home_agent.multicast:
+                self._multicast = HomeMulticast()
+                self._home.watchers.append(self._multicast)
         self._maximum_lifetime = settings.maximum_lifetime
         self._remembers_until: float | None = None
         self._meter = Meter()
@@ -163,6 +170,8 @@ class Anchor:
             return [] if self._home is None else self._home.detection_done(event.op, now, duplicate=event.duplicate)
         if isinstance(event, HomeAddressOptionReceived):
             return self._home_address_option(event, now)
+        if isinstance(event, ListenerReportReceived):
+            return [] if self._multicast is None else self._multicast.reported(event, now)
         if isinstance(event, HomeDiscoveryEvent):
             return self._discover(event, now)
         assert_never(event)
@@ -176,6 +185,8 @@ class Anchor:
         effects: list[AnchorEffect] = [*home, *self._proxy.handle_timeout(now), *self._revocation.handle_timeout(now)]
         if self._discovery is not None and self._home_revocation is not None:
             effects += [*self._home_revocation.handle_timeout(now), *self._discovery.handle_timeout(now)]
+        if self._multicast is not None:
+            effects += self._multicast.handle_timeout(now)
         requests, outcomes = self._heartbeat.handle_timeout(now)
         return [*effects, *requests, *self._outcomes(outcomes, now)]
 
@@ -189,6 +200,7 @@ class Anchor:
             None if self._home is None else self._home.deadlines.next(),
             None if self._discovery is None else self._discovery.next_deadline(),
             None if self._home_revocation is None else self._home_revocation.next_deadline(),
+            None if self._multicast is None else self._multicast.next_deadline(),
         )
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
@@ -197,6 +209,7 @@ class Anchor:
         return {
             "bindings": list(self.describe_bindings(now)),
             "home_bindings": list(self.describe_home_bindings(now)),
+            "groups": list(self.describe_groups(now)),
             "peers": list(self.describe_peers()),
             "counters": self.describe_counters(),
         }
@@ -210,6 +223,10 @@ class Anchor:
     def describe_home_bindings(self, now: Now) -> Iterator[dict[str, object]]:
         """A row for each MIPv6 binding."""
         return iter(()) if self._home is None else self._home.describe_bindings(now)
+
+    def describe_groups(self, now: Now) -> Iterator[dict[str, object]]:
+        """A row for each multicast group that a mobile node listens to."""
+        return iter(()) if self._multicast is None else self._multicast.describe(now)
 
     def describe_peers(self) -> Iterator[dict[str, object]]:
         """A row for each gateway that has sessions here."""
@@ -231,6 +248,8 @@ class Anchor:
             existing |= {"home_bindings": registered, "home_bindings_remembered": remembered} | self._home.counters
         if self._discovery is not None and self._home_revocation is not None:
             existing |= self._discovery.describe_counters() | self._home_revocation.counters
+        if self._multicast is not None:
+            existing |= self._multicast.describe_counters()
         return existing | self.counters | self._proxy.counters | self._revocation.counters | self._heartbeat.counters
 
     def peers(self) -> list[tuple[bytes, bytes]]:

@@ -79,6 +79,8 @@ class HomeAgentSettings:
     """MinMobPfxAdvInterval."""
     maximum_prefix_interval: float = 86400.0
     """MaxMobPfxAdvInterval."""
+    multicast: bool = False
+    """Whether nodes may listen to multicast groups through their tunnels (sections 10.4.2 and 10.4.3)."""
     seed: int = 0
     """Where the randomness of advertisements comes from."""
 

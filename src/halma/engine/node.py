@@ -35,6 +35,7 @@ from halma.engine.api import (
 from halma.engine.care_of_address import CareOfAddresses
 from halma.engine.home_discovery import HomeDiscovery
 from halma.engine.movement import Movement
+from halma.engine.multicast_api import ListenerQueryReceived
 from halma.engine.node_api import (
     HOST,
     LIFETIME_UNIT,
@@ -64,6 +65,7 @@ from halma.engine.node_api import (
 )
 from halma.engine.node_binding import BindingUpdateListEntry
 from halma.engine.node_context import NodeContext, Timer
+from halma.engine.node_listener import ListenerReports
 from halma.engine.node_registration import Registrations
 from halma.engine.routers import Router
 from halma.wire.errors import DecodeError, DecodeReason
@@ -111,6 +113,7 @@ class Node:
         self._movement = Movement(self._context, self)
         self._addresses = CareOfAddresses(self._context, self._addresses_changed)
         self._discovery = HomeDiscovery(self._context, self._registrations.discovered, self._home_prefix_valid)
+        self._listener = ListenerReports()
         self.place = Place.UNKNOWN
         self._path: HomePath | None = None
         self._care_of_address = b""
@@ -154,6 +157,9 @@ class Node:
             self._movement.link_down()
         elif isinstance(event, IcmpReceived):
             self._icmp_received(event)
+        elif isinstance(event, ListenerQueryReceived):
+            taken = self._listener.asked(event, self._way_out())
+            self._context.count("listener_queries" if taken else "listener_queries_ignored")
         elif isinstance(event, HomeAgentsFound | HomeAgentsNotFound):
             self._discovery.looked_up(event)
         elif isinstance(event, MalformedReceived):
@@ -170,13 +176,16 @@ class Node:
             self._block()
         else:
             assert_never(event)
-        return context.effects()
+        return self._effects()
 
     def handle_timeout(self, now: Now) -> list[NodeEffect]:
         """Do all that is due."""
         self._context.begin(now)
         self._context.fire()
-        return self._context.effects()
+        return self._effects()
+
+    def _effects(self) -> list[NodeEffect]:
+        return [*self._context.effects(), *self._listener.follow(self._way_out(), self._registrations.entries)]
 
     def next_deadline(self) -> float | None:
         """When `handle_timeout` is wanted next."""
@@ -424,6 +433,11 @@ class Node:
             op = self._context.op()
             self._pending.add(op)
             self._context.do(Bind(op, prefix, length, tunnel, kind=kind, receive_only=receive_only))
+
+    def _way_out(self) -> Tunnel | None:
+        """The tunnel that packets from the home address leave by."""
+        tunnel, receive_only = self._wanted
+        return tunnel if self._is_bound and not receive_only else None
 
     def _entries(self) -> Iterator[tuple[bytes, int, BindingKind]]:
         yield self._settings.home_address, HOST, BindingKind.HOME_ADDRESS

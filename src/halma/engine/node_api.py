@@ -24,6 +24,7 @@ from halma.engine.api import (
     SendParameterProblem,
     Unbind,
 )
+from halma.engine.multicast_api import AllowListenerReports, ListenerQueryReceived
 from halma.value import value
 from halma.wire.icmpv6 import Icmpv6Message
 from halma.wire.nd import RouterAdvertisement
@@ -219,6 +220,7 @@ NodeEvent = (
     | RouterUnreachable
     | AddressClaimed
     | IcmpReceived
+    | ListenerQueryReceived
     | HomeAgentsFound
     | HomeAgentsNotFound
     | RetryRequested
@@ -353,6 +355,7 @@ NodeEffect = (
     | SetOnLink
     | SetHomePath
     | SendIcmp
+    | AllowListenerReports
     | FindHomeAgents
     | Remember
 )

@@ -26,6 +26,7 @@ from halma.forwarding.access_rules import clean_access_rules
 from halma.forwarding.bpf import Link, Program
 from halma.forwarding.checks import PREFIX_LENGTH, forwarding_notes, inner_mtu
 from halma.forwarding.claim import Claim
+from halma.forwarding.listeners import Listeners
 from halma.forwarding.loader import OBJECT_DIRECTORY, Collection, ObjectFile
 from halma.forwarding.plane import COUNTERS, Change, PlaneSettings, PortKind, PortState, Side
 from halma.forwarding.rtnetlink import PROTOCOL, Route, RouteNetlink
@@ -35,8 +36,10 @@ from halma.forwarding.tundevice import TunDevice
 from halma.text import Prefix
 
 MECHANISMS = ("auto", "xdp", "tcx", "clsact")
-_CONFIGURATION = struct.Struct("=IIII")
-_POLICY_ROUTING, _HOME_ADDRESSES, _MOBILE_NETWORKS, _HOME_AGENT = 2, 4, 8, 16
+_CONFIGURATION = struct.Struct("=IIII16s8s")
+_POLICY_ROUTING, _HOME_ADDRESSES, _MOBILE_NETWORKS, _HOME_AGENT, _LISTENER_REPORTS = 2, 4, 8, 16, 32
+_GROUPS, _LISTENERS = 1024, 65536
+"""Room for multicast groups, and for their listeners together."""
 _TCX_ALONE = "access interfaces have TCX alone: if this daemon is killed, the kernel forwards what nodes send as it is"
 _FIRST = bytes(4)
 _DEFAULT_RULES = ((0, 255), (32766, 254))
@@ -54,6 +57,7 @@ class BpfPlane:
         self.on_path_mtu: Callable[[Tunnel, int], None] | None = None
         self._mechanism = mechanism
         self._generation, self._flags = 1, 0
+        self._upstream, self._upstream_address = 0, b""
         if settings.home_agent:
             self._flags |= _HOME_AGENT
         self._lock = threading.Lock()
@@ -69,10 +73,13 @@ class BpfPlane:
             homes = settings.maximum_bindings if settings.home_agent or settings.side is Side.NODE else 1
             proxies = 1 if settings.side is Side.NODE else settings.maximum_bindings
             sizes = {"prefixes": proxies, "homes": homes, "networks": homes, "tunnels": maximum_tunnels(settings) + 1}
+            if settings.multicast_interface:
+                sizes |= {"groups": _GROUPS, "listeners": _LISTENERS}
             self._objects = Collection(ObjectFile(OBJECT_DIRECTORY / "halma.bpf.o"), sizes)
             undo.callback(self._objects.close)
             maps = self._objects.maps
             self._tables = Tables(settings, maps["prefixes"], maps["tunnels"], (maps["homes"], maps["networks"]))
+            self._listeners = Listeners(maps["groups"], maps["listeners"])
             for address in settings.addresses:
                 maps["locals"].update(address, struct.pack("=I", 1))
             self._device = TunDevice(settings.device, inner_mtu(settings.path_mtu), self._netlink)
@@ -89,7 +96,9 @@ class BpfPlane:
             if settings.side is Side.ANCHOR:
                 for prefix, length in settings.prefixes:
                     self._netlink.replace_route(Route(prefix, length, self._device.index))
-            self._slow_path = SlowPath(self, self._tables, self._device.fd, hop_limit_is_done=settings.side is Side.ANCHOR)
+            self._slow_path = SlowPath(
+                self, self._tables, self._listeners, self._device.fd, hop_limit_is_done=settings.side is Side.ANCHOR
+            )
             undo.callback(self._slow_path.close)
             self._undo = undo.pop_all()
         if not self._tcx and mechanism != "clsact":
@@ -133,6 +142,8 @@ class BpfPlane:
             undo.pop_all()
         state = PortState(interface, link.name, kind, mechanism)
         self._ports[interface], self._hooks[interface] = state, made
+        if interface == self.settings.multicast_interface:
+            self._upstream, self._upstream_address = interface, link.address
         self.routes_changed()
         return state
 
@@ -151,7 +162,7 @@ class BpfPlane:
         """Remove the filters, and another kind of plane's routing rules, that daemons which have died left."""
         if self.settings.side is Side.GATEWAY:
             clean_access_rules(self._netlink, self._claim)
-        for name in hooks.clean_interfaces(self._netlink, self._claim, self._ports):
+        for name in hooks.clean_interfaces(self._netlink, self._claim, (*self._ports, self._device.index)):
             self._notes.append(f"{name}: removed BPF filters that a daemon which died had left")
 
     def detach(self, interface: int) -> None:
@@ -196,11 +207,11 @@ class BpfPlane:
         for change in changes:
             if change.kind is not BindingKind.PROXY and self.settings.side is Side.ANCHOR:
                 self._route_home(change)
-        flags = self._flags & ~(_HOME_ADDRESSES | _MOBILE_NETWORKS)
-        flags |= _HOME_ADDRESSES if self._tables.homes else 0
-        flags |= _MOBILE_NETWORKS if self._tables.networks else 0
-        if flags != self._flags:
-            with self._lock:
+        with self._lock:
+            flags = self._flags & ~(_HOME_ADDRESSES | _MOBILE_NETWORKS)
+            flags |= _HOME_ADDRESSES if self._tables.homes else 0
+            flags |= _MOBILE_NETWORKS if self._tables.networks else 0
+            if flags != self._flags:
                 self._flags = flags
                 self._write_configuration()
 
@@ -240,6 +251,21 @@ class BpfPlane:
                     self._netlink.delete_route(Route(change.prefix, change.prefix_length, 0))
         return answers
 
+    def subscribe(self, group: bytes, home_address: bytes) -> None:
+        """Two writes, wherever the home address is."""
+        self._listeners.subscribe(group, home_address)
+
+    def unsubscribe(self, group: bytes, home_address: bytes) -> None:
+        """Four writes at the most."""
+        self._listeners.unsubscribe(group, home_address)
+
+    def allow_listener_reports(self, allowed: bool) -> None:
+        """Takes effect with the next packet."""
+        with self._lock:
+            self._flags = self._flags | _LISTENER_REPORTS if allowed else self._flags & ~_LISTENER_REPORTS
+            self._write_configuration()
+        self._slow_path.reports_allowed = allowed
+
     def bindings(self) -> Iterable[tuple[bytes, int, Tunnel | None]]:
         """Read back from the maps."""
         return self._tables.read_back()
@@ -275,10 +301,13 @@ class BpfPlane:
             with contextlib.closing(RouteNetlink()) as netlink:  # another thread may be using ours
                 foreign = [rule for owner, rule in netlink.rules() if owner != PROTOCOL]
             selective = any((rule.priority, rule.table) not in _DEFAULT_RULES for rule in foreign)
-            self._flags = (self._flags & ~_POLICY_ROUTING) | (_POLICY_ROUTING if selective else 0)
+            with self._lock:
+                self._flags = (self._flags & ~_POLICY_ROUTING) | (_POLICY_ROUTING if selective else 0)
 
     def _write_configuration(self) -> None:
-        entry = _CONFIGURATION.pack(self._generation, self._flags, self._device.index, 0)
+        home = self.settings.prefixes[0][0] if self.settings.side is Side.NODE else bytes(16)
+        numbers = (self._generation, self._flags, self._device.index, self._upstream)
+        entry = _CONFIGURATION.pack(*numbers, home, self._upstream_address)
         self._objects.maps["configurations"].update(_FIRST, entry)
 
     def counters(self) -> dict[str, int]:

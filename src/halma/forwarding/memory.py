@@ -30,6 +30,8 @@ class MemoryPlane:
         self.on_path_mtu: Callable[[Tunnel, int], None] | None = None
         self._bound: dict[tuple[BindingKind, bytes, int], tuple[Tunnel | None, int]] = {}
         self._ports: dict[int, PortState] = {}
+        self.listeners: dict[bytes, list[bytes]] = {}
+        self.reports_allowed = False
 
     def attach(self, interface: int, kind: PortKind) -> PortState:
         """Remember the interface."""
@@ -61,6 +63,19 @@ class MemoryPlane:
                 self._bound.pop(key, None)
             answers.append(error)
         return answers
+
+    def subscribe(self, group: bytes, home_address: bytes) -> None:
+        """Remember the listener."""
+        self.listeners.setdefault(group, []).append(home_address)
+
+    def unsubscribe(self, group: bytes, home_address: bytes) -> None:
+        """Forget the listener."""
+        if home_address in self.listeners.get(group, []):
+            self.listeners[group].remove(home_address)
+
+    def allow_listener_reports(self, allowed: bool) -> None:
+        """Remember it."""
+        self.reports_allowed = allowed
 
     def bindings(self) -> Iterable[tuple[bytes, int, Tunnel | None]]:
         """What is bound now."""

@@ -55,7 +55,8 @@ class PlaneSettings:
     home network prefixes come from (16 bytes, length); `path_mtu` the MTU of the path outside the tunnel (the inner MTU is
     40 less, RFC 2473 section 6.7); `maximum_bindings` bounds the memory of the kernel's tables; `home_agent`
     makes room for home addresses, and keeps signalling behind extension headers from the stack, since it is heard ahead of
-    it; `device` names the tunnel interface (empty: the first of mip0, mip1, ... that is free)."""
+    it; `multicast_interface` is what a home agent's groups come from and go to, 0 for none; `device` names the tunnel interface
+    (empty: the first of mip0, mip1, ... that is free)."""
 
     side: Side
     addresses: tuple[bytes, ...]
@@ -63,6 +64,7 @@ class PlaneSettings:
     path_mtu: int = 1500
     maximum_bindings: int = 65536
     home_agent: bool = False
+    multicast_interface: int = 0
     device: str = ""
 
 
@@ -86,6 +88,17 @@ class Plane(Protocol):
     def apply(self, changes: Sequence[Change]) -> list[int]:
         """Carry changes out in order and answer each with 0 or an errno. One batch costs a constant number of system
         calls in the BPF planes."""
+
+    def subscribe(self, group: bytes, home_address: bytes) -> None:
+        """At a home agent: packets to a multicast group that come in on the multicast interface, or out of a mobile node's
+        tunnel, are copied into the tunnel of this home address too, wherever that leads (RFC 6275 section 10.4.2)."""
+
+    def unsubscribe(self, group: bytes, home_address: bytes) -> None:
+        """They are not any more; nothing happens if they were not."""
+
+    def allow_listener_reports(self, allowed: bool) -> None:
+        """At a mobile node: whether the kernel's reports of multicast groups, which it sends by the device, go into the tunnel
+        of the home address (section 11.3.4). At first they do not."""
 
     def bindings(self) -> Iterable[tuple[bytes, int, Tunnel | None]]:
         """What the kernel holds now, read back from it: prefix, length, tunnel."""
@@ -127,4 +140,5 @@ COUNTERS: tuple[str, ...] = (
     "passed_no_neighbour",
     "passed_unbound",
     "error",
+    "dropped_group",
 )

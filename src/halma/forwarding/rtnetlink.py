@@ -39,7 +39,8 @@ PROTOCOL = 213
 
 @value
 class LinkInformation:
-    """An interface. `kind` is the kernel's word for a virtual one (`veth`, `tun`), else empty."""
+    """An interface. `kind` is the kernel's word for a virtual one (`veth`, `tun`), else empty; `address` that of its link
+    layer."""
 
     index: int
     name: str
@@ -47,6 +48,7 @@ class LinkInformation:
     kind: str
     alias: str
     up: bool
+    address: bytes
 
 
 @value
@@ -93,7 +95,8 @@ def _link(content: bytes) -> LinkInformation:
     index, flags = struct.unpack_from("=iI", content, 4)
     kind = attributes(found.get(18, b"")).get(1, b"").rstrip(b"\0").decode()
     name, alias = (found.get(number, b"").rstrip(b"\0").decode(errors="replace") for number in (3, 20))
-    return LinkInformation(index, name, struct.unpack("=I", found[4])[0], kind, alias, bool(flags & _IFF_UP))
+    mtu = struct.unpack("=I", found[4])[0]
+    return LinkInformation(index, name, mtu, kind, alias, bool(flags & _IFF_UP), found.get(1, b""))
 
 
 class RouteNetlink(NetlinkSocket):

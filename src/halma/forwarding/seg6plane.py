@@ -23,6 +23,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import ipaddress
+import os
 import shutil
 import socket
 import struct
@@ -108,6 +109,8 @@ class Seg6Plane:
         self.settings = settings
         self.on_path_mtu: Callable[[Tunnel, int], None] | None = None
         self._notes = forwarding_notes(settings)
+        if settings.multicast_interface:
+            self._notes.append("segment routing copies no packets: mobile nodes cannot listen to multicast groups")
         self._ports: dict[int, PortState] = {}
         size = settings.maximum_bindings
         homes = (DictionaryMap(16, size), DictionaryMap(20, size)) if settings.home_agent else None
@@ -423,6 +426,16 @@ class Seg6Plane:
     def bindings(self) -> Iterable[tuple[bytes, int, Tunnel | None]]:
         """What was carried out."""
         return [(held.prefix, held.prefix_length, held.tunnel) for held in self._held.values()]
+
+    def subscribe(self, group: bytes, home_address: bytes) -> None:  # noqa: ARG002  (nobody can)
+        """Raises OSError: the kernel would have to copy the packets of the group."""
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    def unsubscribe(self, group: bytes, home_address: bytes) -> None:
+        """Nobody can have subscribed."""
+
+    def allow_listener_reports(self, allowed: bool) -> None:
+        """This plane has no mobile node's side."""
 
     def tunnels(self) -> dict[Tunnel, int]:
         """The tunnels in use and how many bindings share each."""

@@ -24,6 +24,8 @@ from typing import Protocol
 from halma.engine.api import Tunnel
 from halma.forwarding import tunnelling
 from halma.forwarding.checks import MINIMUM_MTU, inner_mtu
+from halma.forwarding.group_port import GroupPort
+from halma.forwarding.listeners import Listeners
 from halma.forwarding.plane import PlaneSettings, Side
 from halma.forwarding.rtnetlink import change_listener
 from halma.forwarding.tables import Tables, TunnelRecord
@@ -64,10 +66,22 @@ def _raw_socket(protocol: int) -> socket.socket:
 class SlowPath:
     """The thread and its sockets."""
 
-    def __init__(self, owner: Owner, tables: Tables, device: int, hop_limit_is_done: bool) -> None:
+    def __init__(
+        self,
+        owner: Owner,
+        tables: Tables,
+        listeners: Listeners,
+        device: int,
+        *,
+        hop_limit_is_done: bool,
+        group_port: GroupPort | None = None,
+    ) -> None:
         """`device` is the descriptor of the tunnel device; `hop_limit_is_done` says that the kernel has forwarded what is read
-        from it. Raises OSError."""
-        self._owner, self._tables, self._device = owner, tables, device
+        from it; `group_port` is where groups' packets are to be fetched from and brought to. Raises OSError."""
+        self._owner, self._tables, self._listeners, self._device = owner, tables, listeners, device
+        self._group_port = group_port
+        self.reports_allowed = False
+        """Whether a mobile node's reports of groups may go into its tunnel, as far as they come here."""
         self._at_anchor = owner.settings.side is Side.ANCHOR
         self._hop_limit_is_done = hop_limit_is_done
         self.counters: dict[str, int] = {}
@@ -109,6 +123,8 @@ class SlowPath:
             self._tunnel.fileno(): self._read_tunnel,
             self._changes.fileno(): self._read_changes,
         }
+        if self._group_port is not None:
+            readers[self._group_port.fileno()] = self._read_group_port
         for descriptor in (*readers, self._wake_read):
             poll.register(descriptor, select.POLLIN)
         while not self._stopping:
@@ -150,9 +166,49 @@ class SlowPath:
         if tunnelling.total_length(packet) is None:
             return
         source, destination = packet[8:24], packet[24:40]
-        if destination[0] == 0xFF or source[:2] == b"\xfe\x80" or source == bytes(16):
+        if destination[0] == tunnelling.MULTICAST:
+            self._outbound_to_group(packet)
+        elif source[:2] != tunnelling.LINK_LOCAL and source != bytes(16):
+            self._into_tunnel(packet, self._tables.record_to(destination if self._at_anchor else source))
+
+    def _outbound_to_group(self, packet: bytes) -> None:
+        """At a mobile node: what it sends to groups that are not of the link, and its reports (RFC 6275 section 11.3.4). At an
+        anchor these are copies that a program found too big for a tunnel."""
+        source, group = packet[8:24], packet[24:40]
+        if self._at_anchor:
+            mtus = [inner_mtu(record.mtu) for record in self._listening(group)]
+            if mtus and len(packet) > min(mtus):
+                self._answer(tunnelling.PACKET_TOO_BIG, 0, min(mtus), packet)
+        elif self._owner.settings.side is Side.GATEWAY:
             return
-        record = self._tables.record_to(destination if self._at_anchor else source)
+        elif tunnelling.is_listener_message(packet, tunnelling.LISTENER_REPORTS):
+            if self.reports_allowed:
+                self._into_tunnel(packet, self._tables.record_to(self._owner.settings.prefixes[0][0]))
+        elif tunnelling.leaves_its_link(group) and source[:2] != tunnelling.LINK_LOCAL and source != bytes(16):
+            self._into_tunnel(packet, self._tables.record_to(source))
+
+    def _listening(self, group: bytes) -> list[TunnelRecord]:
+        """The tunnels of those who listen to a group."""
+        records = [self._tables.record_to(home_address) for home_address in self._listeners.of(group)]
+        return [record for record in records if record is not None and not self._tables.is_nothing(record)]
+
+    def _read_group_port(self) -> None:
+        assert self._group_port is not None
+        for _ in range(_BUDGET):
+            self.to_listeners(self._group_port.receive(), None)
+
+    def to_listeners(self, packet: bytes, sender: Tunnel | None) -> bool:
+        """A packet for a group, that came from the network or by the tunnel of a mobile node: a copy for each other node that
+        listens to it; whether it may go anywhere."""
+        source, group = packet[8:24], packet[24:40]
+        if packet[7] <= 1 or not tunnelling.leaves_its_link(group) or source[:2] == tunnelling.LINK_LOCAL or not any(source):
+            return False
+        for record in self._listening(group):
+            if record.tunnel != sender:
+                self._into_tunnel(tunnelling.less_hop_limit(packet), record)
+        return True
+
+    def _into_tunnel(self, packet: bytes, record: TunnelRecord | None) -> None:
         if record is None:
             if self._at_anchor:
                 self._count_if_first("passed_unbound")
@@ -209,7 +265,7 @@ class SlowPath:
 
     def _answer(self, kind: int, code: int, value: int, about: bytes) -> None:
         """Send an ICMPv6 error to the source of a packet, within a rate (RFC 4443 section 2.4 (f))."""
-        if not tunnelling.may_be_answered(about):
+        if not tunnelling.may_be_answered(about, kind):
             return
         now = time.monotonic()
         self._tokens = min(_BURST, self._tokens + (now - self._refilled) * _ERRORS_PER_SECOND)
@@ -248,7 +304,13 @@ class SlowPath:
         if length is None:
             self._count("dropped_malformed")
             return
-        records = self._tables.records_from(inner[8:24] if self._at_anchor else inner[24:40])
+        to_group = inner[24] == tunnelling.MULTICAST
+        if self._at_anchor and tunnelling.is_listener_message(inner):
+            return  # the engine has heard it ahead of us
+        address = (
+            inner[8:24] if self._at_anchor else self._owner.settings.prefixes[0][0] if at_node and to_group else inner[24:40]
+        )
+        records = self._tables.records_from(address)
         if at_node and all(record.tunnel.local != tunnel.local for record in records):
             return  # not the reverse tunnel's
         if not records:
@@ -261,9 +323,22 @@ class SlowPath:
             if packet is None:
                 self._count("dropped_congestion_mark")
                 return
+            if to_group and not self._take_group(packet, tunnel):
+                self._count("dropped_group")
+                return
             self._count("decapsulated")
-            with contextlib.suppress(OSError):
-                os.write(self._device, packet)
+            if not (to_group and self._at_anchor):
+                with contextlib.suppress(OSError):
+                    os.write(self._device, packet)
+
+    def _take_group(self, packet: bytes, tunnel: Tunnel) -> bool:
+        """A packet for a group that came out of a tunnel: whether it has gone on, or at a mobile node may be taken."""
+        if not self._at_anchor:
+            return tunnelling.leaves_its_link(packet[24:40]) or tunnelling.is_listener_message(packet)
+        if self._group_port is None or not self.to_listeners(packet, tunnel):
+            return False
+        self._group_port.send(tunnelling.less_hop_limit(packet))
+        return True
 
     # ---- errors about tunnel packets (RFC 2473 section 8) ----
 

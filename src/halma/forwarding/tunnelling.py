@@ -13,9 +13,13 @@ from __future__ import annotations
 import struct
 import zlib
 
-IPV6, FRAGMENT, DESTINATION_OPTIONS, ICMPV6 = 41, 44, 60, 58
+IPV6, FRAGMENT, DESTINATION_OPTIONS, ICMPV6, HOP_BY_HOP = 41, 44, 60, 58, 0
 TUNNEL_HOP_LIMIT = 64
 HEADER = 40
+MULTICAST, LINK_SCOPE = 0xFF, 2
+LINK_LOCAL = b"\xfe\x80"
+LISTENER_REPORTS = (131, 132, 143)
+"""Types of ICMPv6 by which a listener tells which groups it wants (RFC 2710, RFC 9777)."""
 
 DESTINATION_UNREACHABLE, PACKET_TOO_BIG, TIME_EXCEEDED = 1, 2, 3
 NO_ROUTE, ADDRESS_UNREACHABLE = 0, 3
@@ -68,16 +72,31 @@ def congestion(inner: bytes, outer_traffic_class: int) -> bytes | None:
     return inner[:1] + bytes([inner[1] | 0x30]) + inner[2:]
 
 
+def leaves_its_link(group: bytes) -> bool:
+    """Whether routers forward what is sent to a multicast group (RFC 4291 section 2.7)."""
+    return group[1] & 0x0F > LINK_SCOPE
+
+
+def is_listener_message(packet: bytes, kinds: tuple[int, ...] = ()) -> bool:
+    """Whether a packet looks like Multicast Listener Discovery: from a link-local address, to a group, with hop-by-hop options;
+    of one of these types, if any are given."""
+    looks_like_it = packet[6] == HOP_BY_HOP and packet[24] == MULTICAST and packet[8:10] == LINK_LOCAL
+    behind = packet[HEADER : HEADER + 9]
+    return looks_like_it and (not kinds or (len(behind) == 9 and behind[:2] == bytes([ICMPV6, 0]) and behind[8] in kinds))
+
+
 def less_hop_limit(packet: bytes) -> bytes:
     """The packet with one hop less to go."""
     return packet[:7] + bytes([packet[7] - 1]) + packet[8:]
 
 
-def may_be_answered(packet: bytes) -> bool:
-    """Whether an ICMPv6 error about this packet may be sent at all (RFC 4443 section 2.4 (e)): not about errors and Redirects,
-    nor to nobody or everybody. Packet Too Big about multicast is not sent here, for no multicast is tunnelled."""
+def may_be_answered(packet: bytes, kind: int) -> bool:
+    """Whether an ICMPv6 error of this kind about this packet may be sent at all (RFC 4443 section 2.4 (e)): not about errors
+    and Redirects, nor to nobody or everybody, nor about multicast but to say that a packet is too big."""
     source, destination = packet[8:24], packet[24:40]
-    if destination[0] == 0xFF or source[0] == 0xFF or source == bytes(16) or source[:2] in (b"\xfe\x80", b"\xfe\xbf"):
+    if destination[0] == MULTICAST and kind != PACKET_TOO_BIG:
+        return False
+    if source[0] == MULTICAST or source == bytes(16) or source[:2] in (b"\xfe\x80", b"\xfe\xbf"):
         return False
     return not (packet[6] == ICMPV6 and (len(packet) <= HEADER or packet[HEADER] < 128 or packet[HEADER] == _REDIRECT))
 

@@ -19,8 +19,10 @@ from halma.engine.api import Bind, BindingKind, Tunnel
 from halma.forwarding.access_rules import AccessRules
 from halma.forwarding.checks import forwarding_notes, inner_mtu
 from halma.forwarding.claim import Claim
+from halma.forwarding.group_port import GroupPort
 from halma.forwarding.heard_ahead import HeardAhead
 from halma.forwarding.hooks import clean_interface, clean_interfaces
+from halma.forwarding.listeners import Listeners
 from halma.forwarding.plane import COUNTERS, Change, PlaneSettings, PortKind, PortState, Side
 from halma.forwarding.rtnetlink import Route, RouteNetlink
 from halma.forwarding.slowpath import SlowPath
@@ -63,7 +65,13 @@ class TunPlane:
                 ahead = HeardAhead(settings)
                 undo.callback(ahead.close)
                 self._notes += ahead.notes()
-            slow_path = SlowPath(self, self._tables, self._device.fd, hop_limit_is_done=True)
+            group_port = GroupPort(settings.multicast_interface) if settings.multicast_interface else None
+            if group_port is not None:
+                undo.callback(group_port.close)
+            self._listeners = Listeners(DictionaryMap(16, size), DictionaryMap(24, size))
+            slow_path = SlowPath(
+                self, self._tables, self._listeners, self._device.fd, hop_limit_is_done=True, group_port=group_port
+            )
             undo.callback(slow_path.close)
             self._slow_path = slow_path
             self._undo = undo.pop_all()
@@ -131,6 +139,18 @@ class TunPlane:
             self._netlink.replace_route(route)
         else:
             self._netlink.delete_route(route)
+
+    def subscribe(self, group: bytes, home_address: bytes) -> None:
+        """A dictionary's work."""
+        self._listeners.subscribe(group, home_address)
+
+    def unsubscribe(self, group: bytes, home_address: bytes) -> None:
+        """Likewise."""
+        self._listeners.unsubscribe(group, home_address)
+
+    def allow_listener_reports(self, allowed: bool) -> None:
+        """Takes effect with the next packet."""
+        self._slow_path.reports_allowed = allowed
 
     def bindings(self) -> Iterable[tuple[bytes, int, Tunnel | None]]:
         """From the table, for there is none in the kernel."""

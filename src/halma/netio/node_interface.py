@@ -6,6 +6,10 @@ on to learn link parameters and neighbours from Router Advertisements, and to an
 
     priority 5200  from HOME lookup main, for Mobility Headers     only while the tunnel is the way
     priority 5201  from HOME lookup T                              likewise; T: default by the data plane's device, else nowhere
+    table local    groups of global scope by the device            likewise, else by the interface; from the home address
+
+Programs that are in a group on the one of these two are in it on the other as well, while that is the way (RFC 6275 section
+11.3.4): so they hear it wherever the node is.
 
 Always holds: what is wanted is remembered, so that it can be made again when the interface was down; `restore` undoes what was
 done, in this life or in one that was cut short: how the settings were is handed out before one is changed; while the tunnel is
@@ -21,6 +25,7 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from halma.netio.group_membership import GroupMembership, groups_of
 from halma.netio.netlink import ADDRESS_PATIENCE, LinkControl, LinkState
 from halma.netio.netlink_socket import ACK, CREATE, DUMP, EXCLUSIVE, REPLACE, NetlinkSocket, attribute, attributes
 
@@ -37,12 +42,15 @@ SETTINGS = {
     "keep_addr_on_down": "1",
 }
 """The kernel's settings of the interface, in the order in which they are made; those that a kernel lacks are left out."""
-HOST = 128
+HOST, LINK_LOCAL_LENGTH = 128, 64
 PROTOCOL = 212
 """By which our routes and rules are known."""
 KERNEL_RA = 9
 """The protocol of routes that the kernel has taken from Router Advertisements."""
-MAIN = 254
+MAIN, LOCAL = 254, 255
+GLOBAL = 0xE
+GROUPS = tuple((bytes([0xFF, flags << 4 | GLOBAL]) + bytes(14), 16) for flags in (0, 1, 3, 7))
+"""Multicast groups of global scope, by the flags that are in use (RFC 4291 section 2.7, RFC 3306, RFC 3956)."""
 TABLES = 52_000
 """Routing tables from here on, by the index of the interface."""
 EXEMPT, DIVERT = 5200, 5201
@@ -58,7 +66,7 @@ _NEW_ROUTE, _DELETE_ROUTE, _GET_ROUTE = 24, 25, 26
 _NEW_NEIGHBOUR, _DELETE_NEIGHBOUR = 28, 29
 _NEW_RULE, _DELETE_RULE, _GET_RULE = 32, 33, 34
 _DELETE_ADDRESS, _GET_ADDRESS = 21, 22
-_UNICAST, _BLACKHOLE = 1, 6
+_UNICAST, _MULTICAST, _BLACKHOLE = 1, 5, 6
 _TO_TABLE = 1
 _REACHABLE = 0x02
 _PERMANENT = 0x80
@@ -95,6 +103,7 @@ class NodeInterface:
         self._router = (b"", b"")
         self._on_link: tuple[Prefix, ...] = ()
         self._diverted = False
+        self._membership = GroupMembership(state.interface)
 
     def prepare(self, device: int) -> None:
         """Take the interface over; `device` is the data plane's, 0 if it has none. The home address is not used bare from now
@@ -107,6 +116,9 @@ class NodeInterface:
         for prefix, length in self._home:
             if length == HOST:
                 self.add_address(prefix, preferred=True)
+        self._lead_groups()
+        if device:  # what a listener reports is from such an address (RFC 9777 section 5.2.14)
+            self._suppress(self._control.add_address, device, _LINK_LOCAL + bytes(6) + self._home[0][0][8:], LINK_LOCAL_LENGTH)
 
     def restore(self) -> None:
         """Give the interface back as it was, as far as it is still there."""
@@ -121,6 +133,7 @@ class NodeInterface:
             self._keep({})
         with contextlib.suppress(OSError):
             self._clean()
+        self._membership.close()
         self._requests.close()
 
     def renew(self) -> None:
@@ -128,6 +141,7 @@ class NodeInterface:
         for address, preferred in self._addresses.items():
             self._suppress(self._configure, address, preferred)
         self._fill_table()
+        self._lead_groups()
         self.forget_router()
         self._suppress(self._use_router)
         for prefix in self._on_link:
@@ -149,10 +163,10 @@ class NodeInterface:
                 file.write_text(wanted[file])
 
     @staticmethod
-    def _suppress(function: Callable[..., None], *arguments: object) -> None:
+    def _suppress(function: Callable[..., None], *arguments: object, **options: object) -> None:
         """What the kernel refuses while the interface is down is made when it is up."""
         with contextlib.suppress(OSError):
-            function(*arguments)
+            function(*arguments, **options)
 
     # ---- addresses ----
 
@@ -233,6 +247,7 @@ class NodeInterface:
                 self._rule(_NEW_RULE, prefix, EXEMPT, MAIN, protocol)
             self._rule(_NEW_RULE, prefix, DIVERT, self._table)
         self._diverted = True
+        self._lead_groups()
 
     def let_go(self) -> None:
         """Packets from the home address go as any others."""
@@ -241,6 +256,25 @@ class NodeInterface:
             for protocol in (MOBILITY_HEADER, RAW):
                 self._rule(_DELETE_RULE, prefix, EXEMPT, MAIN, protocol)
         self._diverted = False
+        self._lead_groups()
+
+    def _lead_groups(self) -> None:
+        """Who sends to a group, or listens to one and names no interface, does so by the device, or the interface; who is in
+        one by the other hears it here too. The kernel refuses the routes as long as the home address is nowhere."""
+        if not self._device:
+            return
+        ways = (self.state.interface, self._device) if self._diverted else (self._device, self.state.interface)
+        for group in GROUPS:
+            self._suppress(self._route, _DELETE_ROUTE, group, ways[0], table=LOCAL, kind=_MULTICAST)
+            self._suppress(self._route, _NEW_ROUTE, group, ways[1], table=LOCAL, kind=_MULTICAST, source=self._home[0][0])
+        self._follow_groups(*ways)
+
+    def _follow_groups(self, before: int, now: int) -> None:
+        self._membership.close()
+        self._membership = GroupMembership(now)
+        wanted = {group for group in groups_of(before) if group[1] & 0x0F == GLOBAL}
+        for group in wanted:
+            self._suppress(self._membership.join, group)
 
     def _fill_table(self) -> None:
         everywhere = (bytes(16), 0)
@@ -263,12 +297,14 @@ class NodeInterface:
         table: int = MAIN,
         kind: int = _UNICAST,
         metric: int = METRIC,
+        source: bytes = b"",
     ) -> None:
         body = struct.pack("=8BI", socket.AF_INET6, prefix[1], 0, 0, min(table, 252), PROTOCOL, 0, kind, 0)
         body += attribute(1, prefix[0]) if prefix[1] else b""
         body += attribute(15, struct.pack("=I", table)) + attribute(6, struct.pack("=I", metric))
         body += attribute(4, struct.pack("=I", interface)) if interface else b""
         body += attribute(5, gateway) if gateway else b""
+        body += attribute(7, source) if source else b""
         flags = CREATE | REPLACE if request == _NEW_ROUTE else 0
         self._requests.ask(request, ACK | flags, body)
 
@@ -295,6 +331,7 @@ class NodeInterface:
                 self._rule(_DELETE_RULE, source, priority, table, protocol)
         self._delete_routes(PROTOCOL, MAIN)
         self._delete_routes(PROTOCOL, self._table)
+        self._delete_routes(PROTOCOL, LOCAL)
 
     def _delete_routes(self, protocol: int, wanted: int) -> None:
         for _, content in self._requests.ask(_GET_ROUTE, DUMP, struct.pack("=8BI", socket.AF_INET6, *[0] * 7, 0)):
@@ -303,7 +340,7 @@ class NodeInterface:
             interface = struct.unpack("=I", parts[4])[0] if 4 in parts else 0
             if content[5] != protocol or table != wanted:
                 continue
-            if wanted == MAIN and interface not in (self.state.interface, self._inner):
+            if wanted in (MAIN, LOCAL) and interface not in (self.state.interface, self._inner, self._device):
                 continue
             body = content[:12]
             for kind in (1, 4, 5, 6, 15):

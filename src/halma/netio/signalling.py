@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mobility Headers behind extension headers: Binding Updates with a Home Address option, and what comes to a mobile node by a
-type 2 routing header (RFC 6275 sections 6.3 and 6.4).
+type 2 routing header (RFC 6275 sections 6.3 and 6.4); and Multicast Listener Discovery in tunnels (section 10.4.3).
 
 A kernel without Mobile IPv6 answers such packets with Parameter Problem, one with it takes part itself. So they are heard on
 a packet socket, ahead of the stack, and sent whole; the data plane keeps them from the stack (`forwarding`).
 
-Always holds: only packets for our addresses, with a destination options or routing header right behind the IPv6 header, reach
-this process; nothing that is heard here is also heard on the Mobility Header socket.
+Always holds: only packets for our addresses, with a destination options or routing header right behind the IPv6 header, or a
+packet to a group with hop-by-hop options in a tunnel, reach this process; nothing that is heard here is also heard on the
+Mobility Header socket.
 """
 
 from __future__ import annotations
@@ -42,12 +43,15 @@ _PROTOCOL = 0xFFFFF000 + 0
 _PACKET_TYPE = 0xFFFFF000 + 4
 """SKF_AD_OFF + SKF_AD_PKTTYPE: whom the frame was for; 0 is us."""
 _NEXT_HEADER, _DESTINATION = 6, 24
+_HEADER = 40
+"""From here on in a tunnel packet: the packet that is in it."""
+_MULTICAST = 0xFF
 _FIRST = (NextHeader.DESTINATION_OPTIONS, NextHeader.ROUTING)
 
 
 def packet_filter(addresses: Sequence[bytes]) -> list[Step]:
-    """Takes a packet that was sent to this
-    machine, begins with one of the two extension headers, and is for one of `addresses`."""
+    """Takes a packet that was sent to this machine, is for one of `addresses`, and begins with one of the two extension headers
+    or has in it a packet for a group that begins with hop-by-hop options."""
     steps: list[Step] = [
         (LD_WORD, 0, 0, _PROTOCOL),
         (JUMP_EQUAL, 1, 0, ETH_P_IPV6),
@@ -56,8 +60,13 @@ def packet_filter(addresses: Sequence[bytes]) -> list[Step]:
         (JUMP_EQUAL, 1, 0, 0),
         (RETURN, 0, 0, 0),
         (LD_BYTE, 0, 0, _NEXT_HEADER),
-        (JUMP_EQUAL, 2, 0, _FIRST[0]),
-        (JUMP_EQUAL, 1, 0, _FIRST[1]),
+        (JUMP_EQUAL, 7, 0, _FIRST[0]),
+        (JUMP_EQUAL, 6, 0, _FIRST[1]),
+        (JUMP_EQUAL, 0, 4, NextHeader.IPV6),
+        (LD_BYTE, 0, 0, _HEADER + _NEXT_HEADER),
+        (JUMP_EQUAL, 0, 2, NextHeader.HOP_BY_HOP),
+        (LD_BYTE, 0, 0, _HEADER + _DESTINATION),
+        (JUMP_EQUAL, 1, 0, _MULTICAST),
         (RETURN, 0, 0, 0),
     ]
     for address in addresses:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """ICMPv6 (RFC 4443): its checksum, the error messages, and those of Mobile IPv6 (RFC 6275 sections 6.5 to 6.8).
 
-The messages of Neighbor Discovery are in `halma.wire.nd`.
+The messages of Neighbor Discovery are in `halma.wire.nd`, those of Multicast Listener Discovery in `halma.wire.mld`.
 
 Always holds: what `decode_icmpv6` returns has a right checksum and, for Neighbor Discovery, has passed the validity checks of
 RFC 4861 sections 6.1 and 7.1 as far as the message itself and its addresses show.
@@ -15,6 +15,7 @@ from halma.value import value
 from halma.wire.checksum import checksum, verify
 from halma.wire.errors import DecodeError, DecodeReason, EncodeError
 from halma.wire.messagespace import icmp_message
+from halma.wire.mld import MulticastListenerMessage
 from halma.wire.nd import (
     NeighborAdvertisement,
     NeighborDiscoveryMessage,
@@ -132,6 +133,7 @@ class UnknownIcmpv6:
 
 Icmpv6Message = (
     NeighborDiscoveryMessage
+    | MulticastListenerMessage
     | DestinationUnreachable
     | PacketTooBig
     | TimeExceeded
