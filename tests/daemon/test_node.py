@@ -76,8 +76,13 @@ def test_a_link_that_is_narrower_than_its_interface_narrows_the_tunnel(world: Wo
     world.plug(1)
     world.wait_for(place="abroad", state="registered")
     world.run(world.node, "sysctl", "-qw", "net.ipv6.conf.eth0.mtu=1460")
-    told = world.answers(world.node, "-M", "do", "-s", str(1420 - 48 + 1), CORRESPONDENT)
-    assert "mtu=1420" in told or "mtu: 1420" in told
+    told: list[str] = []
+
+    def narrower() -> bool:
+        told.append(world.answers(world.node, "-M", "do", "-s", str(1420 - 48 + 1), CORRESPONDENT))
+        return "mtu=1420" in told[-1] or "mtu: 1420" in told[-1]
+
+    world.wait(narrower, lambda: told[-1])
     assert world.ping(world.node, "-M", "do", "-s", str(1420 - 48), CORRESPONDENT)
 
 

@@ -30,6 +30,9 @@ from halma.forwarding.plane import PlaneSettings, Side
 from halma.forwarding.rtnetlink import change_listener
 from halma.forwarding.tables import Tables, TunnelRecord
 
+NEXT_HOP_LIFETIME = 5.0
+"""Seconds for which the programs remember the way to a next hop at the most: the kernel tells nobody when a Router
+Advertisement changes the MTU of a link."""
 PATH_MTU_LIFETIME = 600.0
 """Seconds after which a learnt path MTU is forgotten (RFC 8201 section 4)."""
 
@@ -86,6 +89,7 @@ class SlowPath:
         self._hop_limit_is_done = hop_limit_is_done
         self.counters: dict[str, int] = {}
         self._learnt: dict[Tunnel, float] = {}
+        self._forgotten = time.monotonic()
         self._tokens, self._refilled = _BURST, time.monotonic()
         self._identification = int.from_bytes(os.urandom(4), "big")
         self._stopping = False
@@ -141,11 +145,11 @@ class SlowPath:
                 with contextlib.suppress(BlockingIOError, InterruptedError):
                     reader()
             self._forget_old_mtus()
+            self._forget_next_hops()
 
-    def _timeout(self) -> float | None:
-        if not self._learnt:
-            return None
-        return max(0.0, min(self._learnt.values()) - time.monotonic()) * 1000 + 1
+    def _timeout(self) -> float:
+        """Milliseconds until something is to be forgotten."""
+        return max(0.0, min((self._forgotten + NEXT_HOP_LIFETIME, *self._learnt.values())) - time.monotonic()) * 1000 + 1
 
     def _count(self, name: str) -> None:
         self.counters[name] = self.counters.get(name, 0) + 1
@@ -379,6 +383,11 @@ class SlowPath:
             self._owner.on_path_mtu(tunnel, mtu)
         if tunnelling.HEADER + int.from_bytes(inner[4:6], "big") > inner_mtu(mtu):
             self._answer(tunnelling.PACKET_TOO_BIG, 0, inner_mtu(mtu), inner)
+
+    def _forget_next_hops(self) -> None:
+        if time.monotonic() >= self._forgotten + NEXT_HOP_LIFETIME:
+            self._forgotten = time.monotonic()
+            self._owner.routes_changed()
 
     def _forget_old_mtus(self) -> None:
         now = time.monotonic()
