@@ -40,6 +40,7 @@ CARE_OF, ELSEWHERE = "2001:db8:9::1", "2001:db8:a::1"
 INSIDE = "2001:db8:100:1::99"
 HOMES, NETWORKS, HOME_AGENT = 4, 8, 16
 RECEIVE_ONLY = 4
+LISTENER_REPORTS = 32
 NETWORK_KEY = struct.Struct("=I16s")
 
 
@@ -152,7 +153,7 @@ def node(bound: Collection) -> Collection:
     """The node abroad: its home address and the anchor's are the ends of the reverse tunnel, number 3."""
     set_tunnel(bound, 3, CARE_OF, ANCHOR)
     bound.maps["homes"].update(address(NODE), struct.pack("=III", 3, 0, 0))
-    configure(bound, HOMES)
+    configure(bound, HOMES, home=NODE)
     return bound
 
 
@@ -191,6 +192,66 @@ def test_a_tunnel_that_only_receives_takes_packets_and_sends_none(node: Collecti
     device.test_run(leaves)  # there is no Ethernet header to encapsulate it behind, which is as far as it gets here
     assert counters(node)["dropped_bound_to_nothing"] == 1
     assert counters(node)["error"] == 1
+
+
+# ---- multicast ----
+
+GROUP, ON_LINK = "ff0e::5:213", "ff02::5:213"
+
+
+def listener_message(kind: int, source: str = "fe80::77", group: str = "ff02::16") -> Ip:
+    """A message of Multicast Listener Discovery: its headers are all that the programs look at."""
+    return Ip(address(source), address(group), 0, bytes([58, 0, 5, 2, 0, 0, 1, 0, kind]) + bytes(27), 1)
+
+
+@pytest.mark.rfc("6275#11.3.4-4")
+@pytest.mark.parametrize("kind", [131, 132, 143])
+def test_a_node_s_reports_leave_by_the_tunnel_when_they_are_allowed_to(node: Collection, kind: int) -> None:
+    device, report = node.program("node_out"), listener_message(kind).bytes()
+    assert device.test_run(report)[0] == SHOT
+    assert counters(node) == {}
+    configure(node, HOMES | LISTENER_REPORTS, home=NODE)
+    device.test_run(report)  # as far as it gets here, see above
+    assert counters(node) == {"error": 1}
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        listener_message(130),
+        listener_message(134),
+        udp("fe80::77", ON_LINK),
+        udp("fe80::77", GROUP),
+        udp(NODE, ON_LINK),
+        udp("::", GROUP),
+        Ip(address("fe80::77"), address("ff02::16"), 0, bytes([58, 1]) + bytes(40), 1),
+        Ip(address("fe80::77"), address("ff02::16"), 0, bytes(4), 1),
+    ],
+)
+def test_nothing_else_of_the_link_leaves_a_node_by_the_tunnel(node: Collection, packet: Ip) -> None:
+    configure(node, HOMES | LISTENER_REPORTS, home=NODE)
+    assert node.program("node_out").test_run(packet.bytes())[0] == SHOT
+    assert counters(node) == {}
+
+
+@pytest.mark.rfc("6275#8.5-18")
+def test_what_comes_to_a_node_for_a_group_comes_by_the_device(node: Collection) -> None:
+    program = node.program("node_network")
+    for inner in (udp(OTHER, GROUP), listener_message(130, "fe80::1", "ff02::1")):
+        verdict, data = outcome(program, tunnelled(inner, ANCHOR, CARE_OF))
+        assert (verdict, data[14:]) == (REDIRECT, inner.bytes())
+        assert outcome(program, tunnelled(inner, ELSEWHERE, CARE_OF))[0] == SHOT
+    assert counters(node) == {"decapsulated": 2, "dropped_wrong_outer_source": 2}
+    assert outcome(program, tunnelled(udp(OTHER, ON_LINK), ANCHOR, CARE_OF))[0] == SHOT
+    assert counters(node)["dropped_group"] == 1
+
+
+def test_a_home_agent_s_engine_hears_reports_and_the_stack_does_not(bound: Collection) -> None:
+    away(bound)
+    report = tunnelled(listener_message(143), CARE_OF, ANCHOR)
+    assert outcome(bound.program("anchor_network"), report)[0] == SHOT
+    assert counters(bound) == {}
+    assert outcome(bound.program("anchor_network_xdp"), report)[0] == XDP_PASS
 
 
 # ---- the tables ----

@@ -46,9 +46,10 @@ def maps(objects: Collection) -> Collection:
     return objects
 
 
-def configure(objects: Collection, flags: int, generation: int = 1) -> None:
+def configure(objects: Collection, flags: int, generation: int = 1, home: str = "::") -> None:
     """The programs' configuration."""
-    objects.maps["configurations"].update(bytes(4), struct.pack("=IIII24x", generation, flags, 99, 0))
+    entry = struct.pack("=IIII16s8x", generation, flags, 99, 0, address(home))
+    objects.maps["configurations"].update(bytes(4), entry)
 
 
 def set_tunnel(objects: Collection, number: int, local: str, remote: str, mtu: int = 1500) -> None:
