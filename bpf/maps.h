@@ -69,7 +69,7 @@ MAP(homes, BPF_MAP_TYPE_HASH, 16, sizeof(struct binding), 1);
 MAP_WITH_FLAGS(networks, BPF_MAP_TYPE_LPM_TRIE, sizeof(struct network), sizeof(struct binding), 1, BPF_F_NO_PREALLOC);
 MAP(tunnels, BPF_MAP_TYPE_ARRAY, 4, sizeof(struct tunnel), 1);
 MAP(groups, BPF_MAP_TYPE_HASH, 16, 4, 1); // how many listen
-MAP_WITH_FLAGS(listeners, BPF_MAP_TYPE_HASH, sizeof(struct listener), 16, 1, BPF_F_NO_PREALLOC);
+MAP(listeners, BPF_MAP_TYPE_HASH, sizeof(struct listener), 16, 1); // Linux 6.1 may have no memory at hand for what is not preallocated
 MAP(locals, BPF_MAP_TYPE_HASH, 16, 4, 64);
 MAP(configurations, BPF_MAP_TYPE_ARRAY, 4, sizeof(struct configuration), 1);
 MAP(tunnel_next_hops, BPF_MAP_TYPE_PERCPU_ARRAY, 4, sizeof(struct next_hop), NEXT_HOPS);

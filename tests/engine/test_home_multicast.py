@@ -13,6 +13,7 @@ from halma.engine.home_binding_cache import HomeBinding
 from halma.engine.home_multicast import (
     GROUPS,
     GROUPS_OF_A_NODE,
+    LISTENERS,
     LISTENERS_OF_A_GROUP,
     MULTICAST_ADDRESS_LISTENING_INTERVAL,
     QUERY_INTERVAL,
@@ -260,6 +261,16 @@ def test_so_many_listen_to_a_group() -> None:
     assert crowd.add(LISTENERS_OF_A_GROUP, GROUP) == []
     crowd.multicast.ended(crowd.binding(0))
     assert crowd.add(LISTENERS_OF_A_GROUP, GROUP) != []
+
+
+def test_so_many_listen_altogether() -> None:
+    crowd, here = Crowd(), range(GROUPS_OF_A_NODE)
+    for number in range(LISTENERS // GROUPS_OF_A_NODE):
+        crowd.add(number, *[group(each + GROUPS_OF_A_NODE * (number % 4)) for each in here])
+    assert len(list(crowd.multicast.describe(crowd.now))) == LISTENERS
+    assert crowd.add(LISTENERS, group(0)) == []
+    crowd.multicast.ended(crowd.binding(1))
+    assert crowd.add(LISTENERS, group(0)) != []
 
 
 def test_there_are_so_many_groups() -> None:

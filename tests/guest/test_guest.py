@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from tests.guest.conftest import Contract
 from tools.guest import guest
 
 pytestmark = pytest.mark.guest
@@ -54,10 +55,8 @@ def test_a_guest_that_does_not_end_is_ended() -> None:
     assert in_guest(["sleep", "600"], timeout=5) == guest.TIME_WAS_UP
 
 
-def test_the_forwarding_contract_holds() -> None:
-    # What is chosen there by itself is clsact, so the contract need not run over it twice; TUN asks no more there than here.
-    pytest_arguments = ["-q", "-p", "no:cacheprovider", "--color=no", "-k", "not [clsact] and not [tun]", "tests/forwarding"]
-    assert in_guest([sys.executable, "-m", "pytest", *pytest_arguments], timeout=900) == 0
+def test_the_forwarding_contract_holds(contract: Contract) -> None:
+    assert contract.wait() == 0
 
 
 def play(*scenarios: str) -> int:

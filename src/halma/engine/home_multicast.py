@@ -53,7 +53,9 @@ STARTUP_QUERY_COUNT = ROBUSTNESS_VARIABLE
 GROUPS_OF_A_NODE = 32
 GROUPS = 1024
 LISTENERS_OF_A_GROUP = 256
-"""How many there may be: of the groups of one home address, of groups, and of home addresses that listen to one of them."""
+LISTENERS = 16384
+"""How many there may be: of the groups of one home address, of groups, of home addresses that listen to one of them, and of
+those of all groups together."""
 SOURCES = 64
 """Sources by name that a node may want of a group; who names more gets the group from all."""
 REPORTS_PER_SECOND = 20
@@ -96,6 +98,8 @@ class HomeMulticast:
         """How many home addresses listen to each group."""
         self._deadlines: Deadlines[tuple[bytes, bytes]] = Deadlines()
         """By home address and group."""
+        self._held = 0
+        """The listeners of all groups."""
         self._due: list[MulticastEffect] = []
         self._meter = Meter()
 
@@ -212,12 +216,14 @@ class HomeMulticast:
             if (
                 len(listener.groups) >= GROUPS_OF_A_NODE
                 or held >= LISTENERS_OF_A_GROUP
+                or self._held >= LISTENERS
                 or (not held and len(self._listening) >= GROUPS)
             ):
                 self.counters["groups_refused"] += 1
                 return []
             self.counters["groups_joined"] += 1
             self._listening[group] = held + 1
+            self._held += 1
             effects.append(Subscribe(group, listener.home_address))
             if not held:
                 effects.append(JoinGroup(group))
@@ -236,6 +242,7 @@ class HomeMulticast:
         del listener.groups[group]
         self._deadlines.stop((listener.home_address, group))
         self._listening[group] -= 1
+        self._held -= 1
         effects: list[MulticastEffect] = [Unsubscribe(group, listener.home_address)]
         if not self._listening[group]:
             del self._listening[group]

@@ -38,8 +38,8 @@ from halma.text import Prefix
 MECHANISMS = ("auto", "xdp", "tcx", "clsact")
 _CONFIGURATION = struct.Struct("=IIII16s8s")
 _POLICY_ROUTING, _HOME_ADDRESSES, _MOBILE_NETWORKS, _HOME_AGENT, _LISTENER_REPORTS = 2, 4, 8, 16, 32
-_GROUPS, _LISTENERS = 1024, 65536
-"""Room for multicast groups, and for their listeners together."""
+_GROUPS, _LISTENERS = 1024, 16384
+"""Room for multicast groups, and for their listeners together: as much as `engine.home_multicast` makes use of."""
 _TCX_ALONE = "access interfaces have TCX alone: if this daemon is killed, the kernel forwards what nodes send as it is"
 _FIRST = bytes(4)
 _DEFAULT_RULES = ((0, 255), (32766, 254))
