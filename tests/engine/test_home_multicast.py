@@ -31,22 +31,18 @@ from halma.engine.multicast_api import (
     Unsubscribe,
 )
 from halma.wire.mld import (
-    ALLOW_NEW_SOURCES,
-    BLOCK_OLD_SOURCES,
-    CHANGE_TO_EXCLUDE_MODE,
-    CHANGE_TO_INCLUDE_MODE,
-    MODE_IS_EXCLUDE,
-    MODE_IS_INCLUDE,
     ListenerReport,
     MulticastAddressRecord,
     MulticastListenerDone,
     MulticastListenerReport,
     MulticastListenerReportV2,
+    RecordType,
     encode_records,
     general_query,
 )
 from tests.engine.home import AGENT, CARE_OF, ELSEWHERE, HOME, Agent
 
+T = RecordType
 GROUP = IPv6Address("ff0e::5:213").packed
 OTHER = IPv6Address("ff3e::5:213").packed
 SOURCE, ANOTHER = IPv6Address("2001:db8:ee::1").packed, IPv6Address("2001:db8:ee::2").packed
@@ -56,8 +52,8 @@ def report(*records: tuple[int, bytes, tuple[bytes, ...]]) -> MulticastListenerR
     return encode_records([MulticastAddressRecord(*record) for record in records])
 
 
-LISTENS = report((CHANGE_TO_EXCLUDE_MODE, GROUP, ()))
-LEAVES = report((CHANGE_TO_INCLUDE_MODE, GROUP, ()))
+LISTENS = report((RecordType.CHANGE_TO_EXCLUDE_MODE, GROUP, ()))
+LEAVES = report((RecordType.CHANGE_TO_INCLUDE_MODE, GROUP, ()))
 
 
 def away(**settings: Any) -> Agent:
@@ -128,7 +124,7 @@ def test_version_1_says_the_same() -> None:
 @pytest.mark.parametrize("group", ["ff01::1", "ff02::1:ff00:77", "ff05::5:213", "ff08::5:213", "2001:db8::1", "::"])
 def test_only_groups_of_global_scope_go_through_a_tunnel(group: str) -> None:
     agent = away()
-    assert say(agent, report((MODE_IS_EXCLUDE, IPv6Address(group).packed, ()))) == []
+    assert say(agent, report((RecordType.MODE_IS_EXCLUDE, IPv6Address(group).packed, ()))) == []
     assert groups(agent) == []
 
 
@@ -147,7 +143,7 @@ def test_a_group_that_is_not_confirmed_is_forgotten() -> None:
     agent.update(2, lifetime=1000)
     say(agent, LISTENS)
     agent.advance(MULTICAST_ADDRESS_LISTENING_INTERVAL - 10)
-    say(agent, report((MODE_IS_EXCLUDE, GROUP, ())))
+    say(agent, report((RecordType.MODE_IS_EXCLUDE, GROUP, ())))
     seen = agent.advance(MULTICAST_ADDRESS_LISTENING_INTERVAL - 1)
     assert not [e for e in seen if isinstance(e, Unsubscribe)]
     assert [e for e in agent.advance(1) if not isinstance(e, SendListenerQuery)] == [
@@ -182,19 +178,26 @@ def test_the_end_of_a_registration_ends_its_groups(end: str) -> None:
 @pytest.mark.parametrize(
     ("records", "listens"),
     [
-        ([(MODE_IS_INCLUDE, (SOURCE,))], [SOURCE]),
-        ([(CHANGE_TO_INCLUDE_MODE, (SOURCE, ANOTHER))], [SOURCE, ANOTHER]),
-        ([(ALLOW_NEW_SOURCES, (SOURCE,)), (ALLOW_NEW_SOURCES, (ANOTHER,))], [SOURCE, ANOTHER]),
-        ([(ALLOW_NEW_SOURCES, (SOURCE, ANOTHER)), (BLOCK_OLD_SOURCES, (SOURCE,))], [ANOTHER]),
-        ([(ALLOW_NEW_SOURCES, (SOURCE,)), (BLOCK_OLD_SOURCES, (SOURCE,))], None),
-        ([(BLOCK_OLD_SOURCES, (SOURCE,))], None),
-        ([(ALLOW_NEW_SOURCES, ())], None),
-        ([(MODE_IS_EXCLUDE, (SOURCE,)), (ALLOW_NEW_SOURCES, (SOURCE,)), (BLOCK_OLD_SOURCES, (ANOTHER,))], []),
-        ([(MODE_IS_EXCLUDE, ()), (CHANGE_TO_INCLUDE_MODE, (SOURCE,))], [SOURCE]),
-        ([(MODE_IS_EXCLUDE, ()), (CHANGE_TO_INCLUDE_MODE, ())], None),
+        ([(T.MODE_IS_INCLUDE, (SOURCE,))], [SOURCE]),
+        ([(T.CHANGE_TO_INCLUDE_MODE, (SOURCE, ANOTHER))], [SOURCE, ANOTHER]),
+        ([(T.ALLOW_NEW_SOURCES, (SOURCE,)), (T.ALLOW_NEW_SOURCES, (ANOTHER,))], [SOURCE, ANOTHER]),
+        ([(T.ALLOW_NEW_SOURCES, (SOURCE, ANOTHER)), (T.BLOCK_OLD_SOURCES, (SOURCE,))], [ANOTHER]),
+        ([(T.ALLOW_NEW_SOURCES, (SOURCE,)), (T.BLOCK_OLD_SOURCES, (SOURCE,))], None),
+        ([(T.BLOCK_OLD_SOURCES, (SOURCE,))], None),
+        ([(T.ALLOW_NEW_SOURCES, ())], None),
+        (
+            [
+                (T.MODE_IS_EXCLUDE, (SOURCE,)),
+                (T.ALLOW_NEW_SOURCES, (SOURCE,)),
+                (T.BLOCK_OLD_SOURCES, (ANOTHER,)),
+            ],
+            [],
+        ),
+        ([(T.MODE_IS_EXCLUDE, ()), (T.CHANGE_TO_INCLUDE_MODE, (SOURCE,))], [SOURCE]),
+        ([(T.MODE_IS_EXCLUDE, ()), (T.CHANGE_TO_INCLUDE_MODE, ())], None),
         ([(7, (SOURCE,))], None),
-        ([(0, ()), (MODE_IS_EXCLUDE, ())], []),
-        ([(MODE_IS_INCLUDE, tuple(bytes(15) + bytes([number]) for number in range(SOURCES + 1)))], []),
+        ([(0, ()), (T.MODE_IS_EXCLUDE, ())], []),
+        ([(T.MODE_IS_INCLUDE, tuple(bytes(15) + bytes([number]) for number in range(SOURCES + 1)))], []),
     ],
 )
 def test_sources(records: list[tuple[int, tuple[bytes, ...]]], listens: list[bytes] | None) -> None:
@@ -227,7 +230,7 @@ def group(number: int) -> bytes:
 
 def test_a_node_listens_to_so_many_groups() -> None:
     agent = away()
-    say(agent, report(*[(MODE_IS_EXCLUDE, group(number), ()) for number in range(GROUPS_OF_A_NODE + 1)]))
+    say(agent, report(*[(RecordType.MODE_IS_EXCLUDE, group(number), ()) for number in range(GROUPS_OF_A_NODE + 1)]))
     assert len(groups(agent)) == GROUPS_OF_A_NODE
     assert counter(agent, "groups_refused") == 1
 
@@ -250,7 +253,7 @@ class Crowd:
     def add(self, number: int, *wanted: bytes) -> list[Any]:
         binding = self.binding(number)
         self.multicast.registered(binding, self.now)
-        message = report(*[(MODE_IS_EXCLUDE, each, ()) for each in wanted])
+        message = report(*[(RecordType.MODE_IS_EXCLUDE, each, ()) for each in wanted])
         return list(self.multicast.reported(ListenerReportReceived(binding.tunnel, message), self.now))
 
 

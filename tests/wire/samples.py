@@ -47,11 +47,10 @@ from halma.wire.messages import (
     UpdateNotificationAcknowledgement,
 )
 from halma.wire.mld import (
-    ALLOW_NEW_SOURCES,
-    CHANGE_TO_EXCLUDE_MODE,
     MulticastAddressRecord,
     MulticastListenerDone,
     MulticastListenerReport,
+    RecordType,
     encode_records,
     general_query,
 )
@@ -218,8 +217,8 @@ ICMPV6: tuple[Icmpv6Message, ...] = (
     MulticastListenerDone(GROUP),
     encode_records(
         (
-            MulticastAddressRecord(CHANGE_TO_EXCLUDE_MODE, GROUP),
-            MulticastAddressRecord(ALLOW_NEW_SOURCES, GROUP, (ANCHOR, GATEWAY)),
+            MulticastAddressRecord(RecordType.CHANGE_TO_EXCLUDE_MODE, GROUP),
+            MulticastAddressRecord(RecordType.ALLOW_NEW_SOURCES, GROUP, (ANCHOR, GATEWAY)),
         )
     ),
 )

@@ -12,10 +12,9 @@ from halma.wire.errors import DecodeError, DecodeReason
 from halma.wire.ipv6 import HopByHopOptions, Packet, RouterAlert
 from halma.wire.mld import (
     ALL_MLDV2_ROUTERS,
-    ALLOW_NEW_SOURCES,
-    MODE_IS_EXCLUDE,
     MulticastAddressRecord,
     MulticastListenerReportV2,
+    RecordType,
     encode_records,
     is_from_listener_or_router,
 )
@@ -29,8 +28,8 @@ def test_auxiliary_data_and_what_follows_the_records_are_ignored() -> None:
     auxiliary = bytes.fromhex("02010000") + GROUP + b"aux!"
     report = MulticastListenerReportV2(2, auxiliary + bytes.fromhex("05000001") + GROUP + ANCHOR + b"more")
     assert report.records() == (
-        MulticastAddressRecord(MODE_IS_EXCLUDE, GROUP),
-        MulticastAddressRecord(ALLOW_NEW_SOURCES, GROUP, (ANCHOR,)),
+        MulticastAddressRecord(RecordType.MODE_IS_EXCLUDE, GROUP),
+        MulticastAddressRecord(RecordType.ALLOW_NEW_SOURCES, GROUP, (ANCHOR,)),
     )
 
 

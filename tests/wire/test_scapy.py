@@ -36,10 +36,10 @@ from halma.wire.messages import (
     HomeTestInit,
 )
 from halma.wire.mld import (
-    CHANGE_TO_EXCLUDE_MODE,
     MulticastAddressRecord,
     MulticastListenerDone,
     MulticastListenerReport,
+    RecordType,
     encode_records,
     general_query,
 )
@@ -203,7 +203,7 @@ ICMPV6: tuple[tuple[Icmpv6Message, Any], ...] = (
     (MulticastListenerReport(GROUP), lambda: inet6.ICMPv6MLReport(mladdr="ff0e::5213")),
     (MulticastListenerDone(GROUP), lambda: inet6.ICMPv6MLDone(mladdr="ff0e::5213")),
     (
-        encode_records((MulticastAddressRecord(CHANGE_TO_EXCLUDE_MODE, GROUP, (ANCHOR,)),)),
+        encode_records((MulticastAddressRecord(RecordType.CHANGE_TO_EXCLUDE_MODE, GROUP, (ANCHOR,)),)),
         lambda: inet6.ICMPv6MLReport2(
             records_number=1,
             records=[inet6.ICMPv6MLDMultAddrRec(rtype=4, sources_number=1, dst="ff0e::5213", sources=[DESTINATION])],

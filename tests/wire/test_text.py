@@ -24,6 +24,7 @@ from halma.wire.messages import (
     UnknownMessage,
     UpdateNotification,
 )
+from halma.wire.mld import MulticastListenerDone, MulticastListenerReportV2
 from halma.wire.nd import NeighborAdvertisement, NeighborSolicitation, RouterAdvertisement
 from halma.wire.options import (
     AccessNetworkIdentifier,
@@ -40,7 +41,7 @@ from halma.wire.options import (
 from halma.wire.spaces import MOBILITY_MESSAGES
 from halma.wire.timestamp import from_timestamp, to_ntp, to_timestamp
 from tests.wire import strategies
-from tests.wire.samples import EXTENSION_HEADERS, HOME, ICMPV6, MESSAGES, ND_OPTIONS, OPTIONS, PREFIX
+from tests.wire.samples import EXTENSION_HEADERS, GROUP, HOME, ICMPV6, MESSAGES, ND_OPTIONS, OPTIONS, PREFIX
 
 ROOT = Path(__file__).parents[2]
 
@@ -73,6 +74,7 @@ ROOT = Path(__file__).parents[2]
         ),
         (RouterAdvertisement(64, 0, 1800, 0, 0, ND_OPTIONS[2:3]), "Router Advertisement, 2001:db8:100::/64"),
         (PacketTooBig(0, 1400, b""), "Packet Too Big, mtu 1400"),
+        (MulticastListenerDone(GROUP), "Multicast Listener Done, group ff0e::5213"),
         (UnknownMessage(8, b"??"), "Unknown Message"),
     ],
 )
@@ -100,6 +102,14 @@ def test_summaries(message: Any, expected: str) -> None:
             AccessNetworkIdentifier((NetworkIdentifier(0x80, b"caf\xc3\xa9", b""),)),
             ["Network Identifier", "    flags: 0x80 (UTF8)", "    network name: café", "    access point name: "],
         ),
+        (
+            ICMPV6[-1],
+            [
+                "count: 2",
+                "octets: CHANGE_TO_EXCLUDE_MODE ff0e::5213; ALLOW_NEW_SOURCES ff0e::5213 2001:db8:1::1 2001:db8:2::1",
+            ],
+        ),
+        (MulticastListenerReportV2(1, b"\1\2"), ["count: 1", "octets: 0102"]),
         (HopByHopOptions((UnknownOption(30, b""),)), ["Unknown Option", "    number: 30", "    data: "]),
     ],
 )

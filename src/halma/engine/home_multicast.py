@@ -30,16 +30,11 @@ from halma.engine.multicast_api import (
 from halma.engine.timers import Deadlines
 from halma.wire.errors import DecodeError
 from halma.wire.mld import (
-    ALLOW_NEW_SOURCES,
-    BLOCK_OLD_SOURCES,
-    CHANGE_TO_EXCLUDE_MODE,
-    CHANGE_TO_INCLUDE_MODE,
-    MODE_IS_EXCLUDE,
-    MODE_IS_INCLUDE,
     ListenerReport,
     MulticastAddressRecord,
     MulticastListenerDone,
     MulticastListenerReport,
+    RecordType,
     general_query,
 )
 
@@ -194,13 +189,13 @@ class HomeMulticast:
         """One record (RFC 9777 section 5.2.13); a type that is not known is ignored."""
         group, named = record.group, frozenset(record.sources)
         before = listener.groups.get(group, frozenset())
-        if record.type in (MODE_IS_EXCLUDE, CHANGE_TO_EXCLUDE_MODE):
+        if record.type in (RecordType.MODE_IS_EXCLUDE, RecordType.CHANGE_TO_EXCLUDE_MODE):
             wanted: Sources = None
-        elif record.type in (MODE_IS_INCLUDE, CHANGE_TO_INCLUDE_MODE):
+        elif record.type in (RecordType.MODE_IS_INCLUDE, RecordType.CHANGE_TO_INCLUDE_MODE):
             wanted = named
-        elif record.type == ALLOW_NEW_SOURCES:
+        elif record.type == RecordType.ALLOW_NEW_SOURCES:
             wanted = None if before is None else before | named
-        elif record.type == BLOCK_OLD_SOURCES:
+        elif record.type == RecordType.BLOCK_OLD_SOURCES:
             wanted = None if before is None else before - named
         else:
             return []
@@ -271,9 +266,9 @@ class HomeMulticast:
 def _records(message: ListenerReport) -> tuple[MulticastAddressRecord, ...]:
     """What version 1 says, in the words of version 2 (RFC 9777 section 8.3.2). Raises `DecodeError`."""
     if isinstance(message, MulticastListenerReport):
-        return (MulticastAddressRecord(MODE_IS_EXCLUDE, message.group),)
+        return (MulticastAddressRecord(RecordType.MODE_IS_EXCLUDE, message.group),)
     if isinstance(message, MulticastListenerDone):
-        return (MulticastAddressRecord(CHANGE_TO_INCLUDE_MODE, message.group),)
+        return (MulticastAddressRecord(RecordType.CHANGE_TO_INCLUDE_MODE, message.group),)
     return message.records()
 
 

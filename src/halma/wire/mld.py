@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from enum import IntEnum
 
 from halma.value import value
 from halma.wire.errors import DecodeError, DecodeReason
@@ -26,12 +27,19 @@ ALL_MLDV2_ROUTERS = bytes.fromhex("ff020000000000000000000000000016")
 HOP_LIMIT = 1
 ROUTER_ALERT = 0
 """The value of a Router Alert option that says: a message of Multicast Listener Discovery (RFC 2711 section 2.1)."""
-MODE_IS_INCLUDE, MODE_IS_EXCLUDE = 1, 2
-CHANGE_TO_INCLUDE_MODE, CHANGE_TO_EXCLUDE_MODE = 3, 4
-ALLOW_NEW_SOURCES, BLOCK_OLD_SOURCES = 5, 6
-"""Types of a record (RFC 9777 section 5.2.13)."""
 _RECORD = struct.Struct("!BBH16s")
 _LINK_LOCAL = 0xFE80 >> 6  # fe80::/10
+
+
+class RecordType(IntEnum):
+    """What a record says (RFC 9777 section 5.2.13)."""
+
+    MODE_IS_INCLUDE = 1
+    MODE_IS_EXCLUDE = 2
+    CHANGE_TO_INCLUDE_MODE = 3
+    CHANGE_TO_EXCLUDE_MODE = 4
+    ALLOW_NEW_SOURCES = 5
+    BLOCK_OLD_SOURCES = 6
 
 
 @icmp_message(ICMPV6_MESSAGES, 130, "H 2x 16s *", section="9777#5.1")

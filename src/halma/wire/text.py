@@ -15,7 +15,8 @@ from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
-from halma.wire import icmpv6, messages, nd, numbers, options
+from halma.wire import icmpv6, messages, mld, nd, numbers, options
+from halma.wire.errors import DecodeError
 from halma.wire.ipv6 import Packet
 from halma.wire.timestamp import from_timestamp
 
@@ -72,7 +73,7 @@ _LINK_LAYER = {
     (nd.SourceLinkLayerAddress, "address"),
     (nd.TargetLinkLayerAddress, "address"),
 }
-_ADDRESSES = ("address", "home_address", "target")
+_ADDRESSES = ("address", "home_address", "target", "group")
 _SPELLING = (
     ("Care Of", "Care-of"),
     ("Re Registration", "Re-registration"),
@@ -152,9 +153,23 @@ def _format_field(value: Any, name: str, content: Any) -> str:
         return format_identifier(value.subtype, content)
     if name in _ADDRESSES:
         return format_octets(content)
+    if isinstance(value, mld.MulticastListenerReportV2):
+        return _format_records(value)
     if name == "prefix":
         return format_prefix(content, value.prefix_length)
     return str(content.hex())
+
+
+def _format_records(report: mld.MulticastListenerReportV2) -> str:
+    """The records of a report; as far as they can be read, which is all or nothing."""
+    try:
+        records = report.records()
+    except DecodeError:
+        return report.octets.hex()
+    return "; ".join(
+        " ".join([numbers.name_of(mld.RecordType, record.type), *map(format_octets, (record.group, *record.sources))])
+        for record in records
+    )
 
 
 def _format_number(value: Any, key: tuple[type[Any], str], number: int) -> str:
@@ -237,7 +252,7 @@ def summary(message: Any) -> str:
             words.append(numbers.name_of(_ENUMERATIONS[type(message), name], number))
     if isinstance(message, messages.Heartbeat):
         words.append("response" if message.flags & numbers.HeartbeatFlag.RESPONSE else "request")
-    for name in ("sequence", "target", "mtu", "pointer"):
+    for name in ("sequence", "target", "mtu", "pointer", "group"):
         content = getattr(message, name, None)
         if content is not None:
             words.append(f"{name} {_format_field(message, name, content)}")
