@@ -6,7 +6,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SCENARIOS ?= pmip-handover a1-local a1-global a2-leave a2-leave-given-up a2-bootstrap a2-bootstrap-abroad a2-return \
-	a2-visited a2-nemo a2-dereg a2-race a2-rogue-mag b-mixed b-a1 b-a2 split split-mixed
+	a2-visited a2-nemo a2-dereg a2-race a2-rogue-mag b-mixed b-a1 b-a2 b-multicast split split-mixed
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore PIP_NO_INPUT=1 $(BIN)/python -m pip -qq
 
 MAKEFLAGS += --no-print-directory

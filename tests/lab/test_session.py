@@ -11,6 +11,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable
+from ipaddress import IPv6Address
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ from halma.lab.network import RUN, Network, alive, inode, labs, namespaces, proc
 from halma.lab.processes import LabError, inside, run
 from halma.lab.recording import read
 from halma.lab.session import Lab
-from halma.lab.traffic import Conversation, both_ways, paced, plans
+from halma.lab.traffic import Conversation, Datagrams, both_ways, paced, plans
 from tests.lab.networks import HOST, LEFT, RIGHT, pair, place, prepare, roaming
 
 root = pytest.mark.root
@@ -255,9 +256,17 @@ def test_toml() -> None:
 def test_plans_of_traffic() -> None:
     made = plans([*both_ways(1, "cn", "h1"), Conversation(3, "h1", "cn")], {"cn": LEFT, "h1": HOST})
     assert made["cn"]["send"] == [{"stream": 1, "interval_us": 1000, "size": 64, "destination": str(HOST)}]
-    assert (made["cn"]["receive"], made["h1"]["receive"]) == ([2], [1])
+    assert made["cn"]["receive"] == [{"stream": 2, "group": ""}]
+    assert made["h1"]["receive"] == [{"stream": 1, "group": ""}]
     assert made["h1"]["connect"][0]["destination"] == str(LEFT)
     assert made["cn"]["accept"][0]["stream"] == 3
+
+
+def test_plans_of_traffic_to_a_group() -> None:
+    group = IPv6Address("ff0e::1")
+    made = plans([Datagrams(1, "cn", "h1", group=group)], {"cn": LEFT, "h1": HOST})
+    assert made["cn"]["send"][0]["destination"] == "ff0e::1"
+    assert made["h1"]["receive"] == [{"stream": 1, "group": "ff0e::1"}]
 
 
 def test_a_pace_slows_what_is_faster_and_nothing_else() -> None:

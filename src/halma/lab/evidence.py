@@ -25,6 +25,7 @@ from halma.lab.topology import Kind, Topology, Zone
 from halma.value import value
 from halma.wire import DecodeError, Message, decode
 from halma.wire.icmpv6 import Icmpv6Message, decode_icmpv6
+from halma.wire.mld import MulticastListenerMessage
 from halma.wire.options import HomeNetworkPrefix, MobileNodeIdentifier, MobileNodeLinkLayerIdentifier
 
 _REPETITION = 5.0
@@ -305,6 +306,19 @@ class Evidence:
                     yield sighting, decode_icmpv6(sighting.payload, layer.source, layer.destination, layer.hop_limit)
                 except DecodeError:
                     continue
+
+    def listener_messages(self, point: str, headers: int) -> Iterator[tuple[Sighting, MulticastListenerMessage]]:
+        """The messages of Multicast Listener Discovery at a listening point that decode, in packets with so many headers: 1 for
+        what is said on the link, 2 for what is said in a tunnel."""
+        for sighting in self.at(point):
+            if sighting.is_listener_discovery and len(sighting.layers) == headers:
+                layer = sighting.inner
+                try:
+                    message = decode_icmpv6(sighting.payload, layer.source, layer.destination, layer.hop_limit)
+                except DecodeError:
+                    continue
+                if isinstance(message, MulticastListenerMessage):
+                    yield sighting, message
 
     def gateway_at(self, host: str, time: float) -> str | None:
         """The gateway that a host's link was at."""

@@ -27,6 +27,7 @@ from halma.lab.topology import Kind
 from halma.lab.words import essence, particulars, short_name
 from halma.value import value
 from halma.wire.messages import BindingAcknowledgement
+from halma.wire.mld import MulticastListenerQuery
 from halma.wire.nd import NeighborAdvertisement, NeighborSolicitation, RouterAdvertisement, RouterSolicitation
 
 _ATTENTION = 1.0
@@ -119,6 +120,7 @@ def _columns(evidence: Evidence, rows: Sequence[Row], host: str) -> tuple[tuple[
 def _rows(evidence: Evidence, host: str) -> Iterator[Row]:
     yield from _signals(evidence, host)
     yield from _neighbors(evidence, host)
+    yield from _listeners(evidence, host)
     yield from _firsts(evidence, host)
     for time, up in evidence.carrier(host):
         yield Box(time, host, ("link up" if up else "link down",))
@@ -218,6 +220,18 @@ def _neighbors(evidence: Evidence, host: str) -> Iterator[Row]:
             continue
         if worth_showing:
             ends = (host, gateway) if sighting.link_source == own else (gateway, host)
+            yield Arrow(sighting.time, *ends, short_name(message), essence(message), "", "neighbor")
+
+
+def _listeners(evidence: Evidence, host: str) -> Iterator[Row]:
+    """What a host and its anchor say of multicast groups in their tunnel; reports that name no group which anybody would miss
+    are left out."""
+    names = {node.name for node in evidence.topology.nodes}
+    for sighting, message in evidence.listener_messages(evidence.topology.access_of(host).name, 2):
+        ends = evidence.owner(sighting.outer.source), evidence.owner(sighting.outer.destination)
+        if not names.issuperset(ends):
+            continue
+        if isinstance(message, MulticastListenerQuery) or essence(message):
             yield Arrow(sighting.time, *ends, short_name(message), essence(message), "", "neighbor")
 
 

@@ -4,8 +4,9 @@ connection busy.
 
     python -m halma.lab.talker PLAN RESULT
 
-PLAN is JSON: `{"send": [{"stream", "destination", "interval_us", "size"}], "receive": [stream, ...], "connect": [{"stream",
-"destination", "interval_us", "size"}], "accept": [{"stream", "interval_us", "size"}]}`. On SIGUSR1 it sends no more; on
+PLAN is JSON: `{"send": [{"stream", "destination", "interval_us", "size"}], "receive": [{"stream", "group"}], "connect":
+[{"stream", "destination", "interval_us", "size"}], "accept": [{"stream", "interval_us", "size"}]}`; a `group` that is not empty
+is a multicast group to listen to. On SIGUSR1 it sends no more; on
 SIGTERM it writes what it saw to RESULT and ends.
 
 Always holds: it says `ready` once it can take what others send, and sends when a line comes on its standard input; a link
@@ -32,6 +33,8 @@ from pathlib import Path
 from halma.lab.probe import BASE_PORT, Probe, decode, encode
 
 _SO_RCVBUFFORCE = 33
+_HOPS = 16
+"""How far what is sent to a group may go."""
 _STALL = 0.01
 """Seconds by which an action may be late before that is worth telling."""
 
@@ -56,6 +59,7 @@ class DatagramSender:
         self._target = (destination, BASE_PORT + stream)
         self._socket = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
         self._socket.bind(("::", BASE_PORT + stream))
+        self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, _HOPS)
         self._socket.setblocking(False)
 
     def act(self) -> None:
@@ -73,14 +77,17 @@ class DatagramSender:
 
 
 class DatagramReceiver:
-    """Takes the probes of one stream."""
+    """Takes the probes of one stream; those to a group on whichever interface the kernel chooses."""
 
-    def __init__(self, stream: int) -> None:
+    def __init__(self, stream: int, group: str) -> None:
         self.seen: set[int] = set()
         self.total = 0
         self.socket = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
         self.socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 4 << 20)
         self.socket.bind(("::", BASE_PORT + stream))
+        if group:
+            request = socket.inet_pton(socket.AF_INET6, group) + bytes(4)
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, request)
         self.socket.setblocking(False)
 
     def ready(self) -> None:
@@ -199,7 +206,7 @@ def main(arguments: list[str]) -> None:
     still: list[bool] = []
 
     signal.signal(signal.SIGUSR1, lambda *_: still.append(True))
-    receivers = {stream: DatagramReceiver(stream) for stream in plan["receive"]}
+    receivers = {item["stream"]: DatagramReceiver(item["stream"], item["group"]) for item in plan["receive"]}
     accepted = [Connection(item["stream"], item["interval_us"] / 1e6, item["size"], None, still) for item in plan["accept"]]
     print("ready", flush=True)
     sys.stdin.readline()

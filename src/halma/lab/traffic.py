@@ -21,6 +21,8 @@ from halma.lab.processes import LabError, Process, ask, finish, spawn
 from halma.value import value
 
 _PATIENCE = 30.0
+_JOINING = 1.0
+"""Seconds until the network is taken to know who listens to a group."""
 _DRAIN = 0.3
 """Seconds between the last probe that is sent and the end: what is still on its way arrives."""
 
@@ -28,7 +30,8 @@ _DRAIN = 0.3
 @value
 class Datagrams:
     """Numbered UDP probes from one node to another, one every `interval_ms`. With an `address` they go to that one, which
-    nobody has, in the network of their destination: to see where the network would take them."""
+    nobody has, in the network of their destination: to see where the network would take them. With a `group` they go to
+    that multicast group, and their destination listens to it."""
 
     stream: int
     source: str
@@ -36,6 +39,7 @@ class Datagrams:
     interval_ms: float = 1.0
     size: int = 64
     address: IPv6Address | None = None
+    group: IPv6Address | None = None
 
 
 @value
@@ -72,10 +76,11 @@ def plans(streams: Sequence[Stream], addresses: Mapping[str, IPv6Address]) -> di
     for stream in streams:
         rhythm = {"stream": stream.stream, "interval_us": int(stream.interval_ms * 1000), "size": stream.size}
         if isinstance(stream, Datagrams):
-            target = addresses[stream.destination] if stream.address is None else stream.address
+            target = stream.group or stream.address or addresses[stream.destination]
             plan(stream.source)["send"].append({**rhythm, "destination": str(target)})
             if stream.address is None:
-                plan(stream.destination)["receive"].append(stream.stream)
+                group = "" if stream.group is None else str(stream.group)
+                plan(stream.destination)["receive"].append({"stream": stream.stream, "group": group})
         else:
             plan(stream.server)["accept"].append(rhythm)
             plan(stream.client)["connect"].append({**rhythm, "destination": str(addresses[stream.server])})
@@ -101,6 +106,8 @@ class Traffic:
             log = self._logs / f"talker-{node}.log"
             self._processes.append(spawn(f"talker-{node}", node, self._network.namespace(node), command, log, keep_input=True))
         self._await("ready")
+        if any(isinstance(stream, Datagrams) and stream.group is not None for stream in streams):
+            time.sleep(_JOINING)
         for process in self._processes:
             if process.handle.stdin is not None:
                 process.handle.stdin.write(b"go\n")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ipaddress import IPv6Address
 
-from halma.wire import Message, nd, numbers
+from halma.wire import DecodeError, Message, mld, nd, numbers
 from halma.wire import messages as mh
 from halma.wire.icmpv6 import Icmpv6Message
 from halma.wire.numbers import BindingAcknowledgementFlag, BindingUpdateFlag, name_of
@@ -29,7 +29,10 @@ _SHORT: dict[type, str] = {
     nd.RouterAdvertisement: "RA",
     nd.NeighborSolicitation: "NS",
     nd.NeighborAdvertisement: "NA",
+    mld.MulticastListenerQuery: "MLD query",
+    mld.MulticastListenerReportV2: "MLD report",
 }
+_MULTICAST, _GLOBAL = 0xFF, 0xE
 
 
 def short_name(message: Message | Icmpv6Message | None) -> str:
@@ -60,11 +63,27 @@ def essence(message: Message | Icmpv6Message | None) -> str:
         return ", ".join(f"{IPv6Address(option.prefix)}/{option.prefix_length}" for option in prefixes) or "no prefix"
     if isinstance(message, nd.NeighborSolicitation | nd.NeighborAdvertisement):
         return str(IPv6Address(message.target))
+    if isinstance(message, mld.MulticastListenerReportV2):
+        return ", ".join(_groups(message))
     if isinstance(message, mh.BindingRevocationIndication):
         return f"seq {message.sequence}, trigger {message.trigger}"
     if isinstance(message, mh.BindingRevocationAcknowledgement):
         return f"seq {message.sequence}, status {message.status}"
     return ""
+
+
+def _groups(report: mld.MulticastListenerReportV2) -> list[str]:
+    """The groups of global scope in a report; with a minus sign those that are left."""
+    left = (mld.RecordType.CHANGE_TO_INCLUDE_MODE, mld.RecordType.BLOCK_OLD_SOURCES)
+    try:
+        records = report.records()
+    except DecodeError:
+        return []
+    return [
+        f"{'-' if record.type in left and not record.sources else ''}{IPv6Address(record.group)}"
+        for record in records
+        if record.group[0] == _MULTICAST and record.group[1] & 0x0F == _GLOBAL
+    ]
 
 
 def particulars(message: Message | Icmpv6Message | None) -> str:

@@ -16,6 +16,7 @@ from halma.lab.scenarios.a2_visited import Visited
 from halma.lab.scenarios.b_a1 import MixedHierarchy
 from halma.lab.scenarios.b_a2 import MixedHome
 from halma.lab.scenarios.b_mixed import MIXED
+from halma.lab.scenarios.b_multicast import Multicast
 from halma.lab.scenarios.pmip_handover import PmipHandover
 from halma.lab.scenarios.split import SPLIT, SPLIT_MIXED
 
@@ -36,6 +37,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     MIXED,
     MixedHierarchy(),
     MixedHome(),
+    Multicast(),
     SPLIT,
     SPLIT_MIXED,
 )

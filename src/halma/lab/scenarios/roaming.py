@@ -145,6 +145,7 @@ def anchor_daemon(
     profiles: Sequence[Table] | None = None,
     nodes: Sequence[int] = (1,),
     interfaces: Sequence[str] = ("core0", "inet0"),
+    home_agent: Mapping[str, object] | None = None,
 ) -> Daemon:
     """Home agent and local mobility anchor in one, with the profiles, and the keys of some nodes."""
     return Daemon(
@@ -152,7 +153,7 @@ def anchor_daemon(
         "anchor",
         {
             "anchor": {"addresses": [str(domain.ANCHOR_ADDRESS)], "interfaces": list(interfaces)},
-            "home_agent": {"maximum_lifetime_seconds": HOME_LIFETIME},
+            "home_agent": {"maximum_lifetime_seconds": HOME_LIFETIME, **domain.table(home_agent)},
             "pool": [{"name": "main", "prefix": str(domain.HOME_PREFIXES)}],
             "peer": domain.peers(range(1, gateways + 1)),
             "profile": [node_profile(number) for number in nodes] if profiles is None else profiles,
