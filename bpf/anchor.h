@@ -4,6 +4,7 @@
 #ifndef HALMA_ANCHOR_H
 #define HALMA_ANCHOR_H
 
+#include "chain.h"
 #include "group.h"
 
 // A tunnel packet whose inner packet goes to another mobile node of ours: the outer header is turned to the next tunnel in
@@ -108,37 +109,16 @@ INLINE int anchor_out_of_tunnel(struct __sk_buff *skb, const struct inside *insi
 	return 1;
 }
 
-#define MOST_OPTIONS 16
-
-// Whether a destination options header has a Home Address option, or more options than anybody has use for.
-INLINE int names_a_home_address(struct __sk_buff *skb, u32 offset)
-{
-	u8 octets[2]; // of the header: next header, length; of an option: number, length
-	if (bpf_skb_load_bytes(skb, offset, octets, 2))
-		return 0;
-	u32 end = offset + 8 * (octets[1] + 1);
-	offset += 2;
-	for (int i = 0; i < MOST_OPTIONS; i++) {
-		if (offset >= end || bpf_skb_load_bytes(skb, offset, octets, 2))
-			return 0;
-		if (octets[0] == OPTION_HOME_ADDRESS)
-			return 1;
-		offset += octets[0] ? octets[1] + 2 : 1; // Pad1 has no length
-	}
-	return 1;
-}
-
-// A Binding Update or Mobile Prefix Solicitation behind a Home Address option (RFC 6275 section 6.3) has been heard on a packet
-// socket: the stack would answer Parameter Problem, or take part itself where it knows Mobile IPv6.
+// A Binding Update or Mobile Prefix Solicitation behind a Home Address option has been heard already. What also has a type 2
+// routing header is for a mobile node, which we are not: the stack answers.
 INLINE int is_heard_ahead_of_the_stack(struct __sk_buff *skb, const struct ip6 *ip, const struct configuration *settings)
 {
-	u8 next_header = 0;
-	if (!(settings->flags & HOME_AGENT) || ip->next_header != NEXT_HEADER_DESTINATION_OPTIONS || !is_ours(&ip->destination))
+	u8 first = ip->next_header;
+	if (first != NEXT_HEADER_DESTINATION_OPTIONS && first != NEXT_HEADER_HOP_BY_HOP && first != NEXT_HEADER_ROUTING)
 		return 0;
-	bpf_skb_load_bytes(skb, ETHERNET_SIZE + IP6_SIZE, &next_header, 1);
-	if (next_header != NEXT_HEADER_MOBILITY && next_header != NEXT_HEADER_ICMPV6)
+	if (!(settings->flags & HOME_AGENT) || !is_ours(&ip->destination))
 		return 0;
-	return names_a_home_address(skb, ETHERNET_SIZE + IP6_SIZE);
+	return signalling_is_behind(skb, ip) == BEHIND_HOME_ADDRESS;
 }
 
 // A frame that comes in on a port that faces the network.

@@ -5,6 +5,7 @@
 #ifndef HALMA_NODE_H
 #define HALMA_NODE_H
 
+#include "chain.h"
 #include "device.h"
 
 // What a mobile node's own address or network is bound to.
@@ -21,13 +22,8 @@ INLINE int node_network_frame(struct __sk_buff *skb)
 	struct ip6 *ip = skb_header(skb, ETHERNET_SIZE);
 	if (!settings || !ip || !is_version_6(ip))
 		return CONTINUE;
-	if (ip->next_header == NEXT_HEADER_ROUTING) {
-		u8 routing[3] = {}; // next header, length, type
-		bpf_skb_load_bytes(skb, ETHERNET_SIZE + IP6_SIZE, routing, 3);
-		// What a home agent says behind a type 2 routing header has been heard on a packet socket.
-		int said = routing[0] == NEXT_HEADER_MOBILITY || routing[0] == NEXT_HEADER_ICMPV6;
-		return said && routing[2] == ROUTING_TYPE_2 ? DROP : CONTINUE;
-	}
+	if (signalling_is_behind(skb, ip) & BEHIND_TYPE_2)
+		return DROP; // what a home agent says has been heard already
 	struct inside inside = {};
 	if (skb_look_inside(skb, ip, &inside) <= 0)
 		return CONTINUE;

@@ -52,6 +52,12 @@ class HomeAgent:
             message = octets.routing_header(MOBILITY, self.home) + message
         self.station.send(octets.packet(source, self.care_of, ROUTING if header else MOBILITY, message))
 
+    def say_behind(self, kinds: tuple[int, ...], kind: int, body: bytes) -> None:
+        """The same with other extension headers before the routing header."""
+        first, before = octets.ahead(kinds, ROUTING)
+        message = octets.routing_header(MOBILITY, self.home) + octets.mobility(kind, body, self.address, self.home)
+        self.station.send(octets.packet(self.address, self.care_of, first, before + message))
+
     def signed(self, body: bytes, kind: int = BA) -> bytes:
         """The body with an authentication option, when there is a key."""
         return body if self.key is None else octets.sign(body, kind, *self.key, self.care_of, self.home)

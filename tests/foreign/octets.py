@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 
 ICMPV6, MOBILITY, TUNNEL, UDP, DESTINATION, ROUTING, HOP_BY_HOP = 58, 135, 41, 17, 60, 43, 0
+FRAGMENT, PARAMETER_PROBLEM = 44, 4
 BRR, HOTI, COTI, BU, BA, BE, REVOCATION, HEARTBEAT = 0, 1, 2, 5, 6, 7, 16, 13
 BRI, BRA = 1, 2
 A, H, L, K, R, P = 0x8000, 0x4000, 0x2000, 0x1000, 0x0400, 0x0200
@@ -103,6 +104,15 @@ def destination_options(next_header: int, *parts: bytes, home_address: bytes) ->
 def routing_header(next_header: int, home_address: bytes) -> bytes:
     """A type 2 routing header (section 6.4)."""
     return bytes([next_header, 2, 2, 1, 0, 0, 0, 0]) + home_address
+
+
+def ahead(kinds: tuple[int, ...], next_header: int) -> tuple[int, bytes]:
+    """The first protocol number and the octets of extension headers that say nothing, before one of `next_header`: options that
+    are padding, and a routing header of an experiment (RFC 4727 section 3.1) with no segments left."""
+    data = b""
+    for kind, after in zip(kinds, (*kinds[1:], next_header), strict=True):
+        data += bytes([after, 0]) + (bytes([253, 0, 0, 0, 0, 0]) if kind == ROUTING else gap(6))
+    return kinds[0], data
 
 
 def sign(body: bytes, kind: int, spi: int, secret: bytes, care_of: bytes, home: bytes) -> bytes:

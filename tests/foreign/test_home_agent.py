@@ -20,6 +20,8 @@ from tests.foreign.octets import (
     ALTERNATE,
     BE,
     BRA,
+    DESTINATION,
+    HOP_BY_HOP,
     ICMPV6,
     MESSAGE_ID,
     NAI,
@@ -233,6 +235,17 @@ def test_messages_that_a_node_does_not_know(abroad: Abroad, kind: int) -> None:
     abroad.agent.say(kind, bytes(10), header=False)
     heard = abroad.station.hear(lambda heard: heard.kind == BE, "a Binding Error")
     assert heard.body[0] == 2
+
+
+@pytest.mark.parametrize("kinds", [(HOP_BY_HOP,), (DESTINATION,), (HOP_BY_HOP, DESTINATION)])
+def test_other_headers_before_the_routing_header(abroad: Abroad, kinds: tuple[int, ...]) -> None:
+    """RFC 8200 section 4.1: what stands behind them is heard once, and no header of it is complained of."""
+    abroad.agent.say_behind(kinds, 77, bytes(10))
+    abroad.agent.ask_to_refresh()
+    heard = abroad.station.hear_all(lambda heard: heard.kind == octets.BU, "an update")
+    abroad.agent.sequence = number_of(heard[-1])
+    abroad.agent.acknowledge()
+    assert [each.kind for each in heard if each.kind in (BE, octets.PARAMETER_PROBLEM)] == [BE]
 
 
 @pytest.mark.parametrize("status", [128, 133, 134, 143, 200])

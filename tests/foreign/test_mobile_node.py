@@ -15,15 +15,18 @@ from tests.foreign.mobile_node import flags_of, lifetime_of, sequence_of, status
 from tests.foreign.octets import (
     ACCESS,
     ALTERNATE,
+    BA,
     BE,
     BRR,
     BU,
     DESTINATION,
+    HOP_BY_HOP,
     ICMPV6,
     MOBILITY,
     NAI,
     NONCES,
     PAD1,
+    ROUTING,
     TUNNEL,
     UDP,
     A,
@@ -103,14 +106,56 @@ def test_other_destination_options_beside_the_home_address(network: HomeNetwork,
     assert status_of(node.acknowledged()) == 0
 
 
-@pytest.mark.parametrize("first", [DESTINATION])
-def test_another_header_before_the_home_address(network: HomeNetwork, first: int) -> None:
+AHEAD = {
+    "hop-by-hop options": (HOP_BY_HOP,),
+    "destination options": (DESTINATION,),
+    "hop-by-hop and destination options": (HOP_BY_HOP, DESTINATION),
+    "a routing header that has been worked off": (ROUTING,),
+    "all of them": (HOP_BY_HOP, DESTINATION, ROUTING),
+}
+
+
+@pytest.mark.rfc("6275#9.3.1-2")
+@pytest.mark.parametrize("fragment", [False, True])
+@pytest.mark.parametrize("what", AHEAD)
+def test_other_headers_around_the_home_address(network: HomeNetwork, what: str, fragment: bool) -> None:
+    """RFC 8200 section 4.1: whatever stands there, the update is heard once, and no header of it is complained of; nor is one
+    that stands behind it and says that the fragment is all there is."""
     node = network.node()
-    header = node.message(octets.update(node.next(), A | H, 9))
+    first, before = octets.ahead(AHEAD[what], DESTINATION)
     option = octets.destination_options(MOBILITY, home_address=node.home)
-    another = bytes([DESTINATION, 0, 1, 4, 0, 0, 0, 0])
-    network.abroad.send(octets.packet(node.care_of, AGENT, first, another + option + header))
-    assert status_of(node.acknowledged()) == 0
+    update = node.message(octets.update(node.next(), A | H, 9))
+    if fragment:
+        option, update = bytes([octets.FRAGMENT]) + option[1:], bytes([MOBILITY, 0xEE, 0, 0, 0, 0, 0, 9]) + update
+    network.abroad.send(octets.packet(node.care_of, AGENT, first, before + option + update))
+    heard = network.abroad.hear_all(lambda heard: heard.kind == BA and heard.home_address == node.home)
+    assert (status_of(heard[-1]), [each for each in heard if each.kind == octets.PARAMETER_PROBLEM]) == (0, [])
+    nothing_more(network, node.home)
+
+
+@pytest.mark.parametrize("what", AHEAD)
+def test_other_headers_and_no_home_address(network: HomeNetwork, what: str) -> None:
+    """A node at home, and one that is not mobile: the stack hands these out itself."""
+    node, address = network.node(), network.abroad.address
+    node.register()
+    first, before = octets.ahead(AHEAD[what], MOBILITY)
+    network.home.addresses = [node.home]
+    update = node.message(octets.update(node.next(), A | H, 0))
+    network.home.send(octets.packet(node.home, AGENT, first, before + update))
+    assert status_of(network.home.hear(lambda heard: heard.kind == BA, "the acknowledgement at home")) == 0
+    first, before = octets.ahead(AHEAD[what], ICMPV6)
+    echo = octets.icmp(address, AGENT, 128, b"\0\7\0\1halma?")
+    network.abroad.send(octets.packet(address, AGENT, first, before + echo))
+    assert network.abroad.hear(lambda heard: heard.kind == 129, "an echo").body == b"\0\7\0\1halma?"
+    assert not [heard for heard in network.home.waiting() if heard.kind in (BA, octets.PARAMETER_PROBLEM)]
+
+
+def nothing_more(network: HomeNetwork, home: bytes) -> None:
+    """Nobody says anything more about a home address: the answer to another node comes after it."""
+    another = network.node()
+    another.update()
+    heard = network.abroad.hear_all(lambda heard: heard.kind == BA and heard.home_address == another.home)
+    assert not [each for each in heard if each.kind in (BA, BE, octets.PARAMETER_PROBLEM) and home in each.octets]
 
 
 def test_destination_options_without_a_home_address_are_the_kernel_s(network: HomeNetwork) -> None:

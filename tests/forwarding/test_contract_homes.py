@@ -4,13 +4,15 @@ what comes out of a tunnel was registered there (ANC-3)."""
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 
 from halma.engine.api import Bind, BindingKind, Unbind
 from halma.forwarding.plane import Plane
 from tests.forwarding.plane_network import AGGREGATE, ANCHOR, CORRESPONDENT, FAR, FIRST, GATEWAY, Network
 from tests.forwarding.plane_openers import Planes
-from tests.forwarding.plane_packets import Ip, address, icmp_error, tunnelled, udp
+from tests.forwarding.plane_packets import Ip, address, checksum, icmp_error, tunnelled, udp
 from tests.forwarding.plane_traffic import (
     PARAMETERS_PROBLEM,
     TO_FAR,
@@ -164,13 +166,39 @@ def test_a_home_address_that_no_aggregate_covers_is_reached_and_leaves_nothing(n
     assert without_ages(state(network, "anchor")) == before
 
 
-def test_signalling_behind_a_home_address_option_is_kept_from_the_stack(network: Network, planes: Planes) -> None:
+PADDING = bytes([1, 4, 0, 0, 0, 0])
+OPTION = bytes([1, 2, 0, 0, 201, 16]) + address(FIRST)
+"""Home Address, 18 octets behind a PadN of 4."""
+
+
+def headers(*chain: tuple[int, bytes], end: int) -> tuple[int, bytes]:
+    """The first protocol number and the octets of extension headers (number, what they hold) before a payload."""
+    data = b""
+    for (_, held), after in zip(chain, [*(number for number, _ in chain[1:]), end], strict=True):
+        data += bytes([after, (len(held) - 6) // 8]) + held
+    return chain[0][0], data
+
+
+HOP_BY_HOP, DESTINATION, ROUTING = 0, 60, 43
+BEHIND = {
+    "the option": [(DESTINATION, OPTION)],
+    "another option and it": [(DESTINATION, bytes([4, 1, 4, 0x1E, 3, 0, 0, 0]) + OPTION)],
+    "hop-by-hop options": [(HOP_BY_HOP, PADDING), (DESTINATION, OPTION)],
+    "more of them": [(HOP_BY_HOP, bytes([5, 2, 0, 0, 0x1E, 8, *bytes(8)])), (DESTINATION, OPTION)],
+    "destination options": [(DESTINATION, PADDING), (DESTINATION, OPTION)],
+    "a routing header": [(HOP_BY_HOP, PADDING), (ROUTING, bytes([253, 0, 0, 0, 0, 0])), (DESTINATION, OPTION)],
+}
+
+
+@pytest.mark.parametrize("what", BEHIND)
+def test_signalling_behind_a_home_address_option_is_kept_from_the_stack(network: Network, planes: Planes, what: str) -> None:
     """The kernel does not know the option, and would tell its sender so."""
-    option = bytes([201, 16]) + address(FIRST)  # Home Address, 18 octets behind 2 and a PadN of 4
+    if what == "a routing header" and planes.kind in ("seg6", "tun"):
+        pytest.skip("nftables does not look for the option there")
 
     def is_told(next_header: int) -> bool:
-        extension = bytes([next_header, 2, 1, 2, 0, 0]) + option
-        from_far(network, Ip(address(FAR), address(ANCHOR), 60, extension + bytes([59, 0, 5, 0, 0, 0, 0, 0])))
+        first, before = headers(*BEHIND[what], end=next_header)
+        from_far(network, Ip(address(FAR), address(ANCHOR), first, before + bytes([59, 0, 5, 0, 0, 0, 0, 0])))
         within = 0.5 if next_header == 135 else 5.0
         got = network.wire("far.core0").receive(
             lambda p: (error := icmp_error(p)) is not None and error.kind == PARAMETERS_PROBLEM, within
@@ -184,3 +212,17 @@ def test_signalling_behind_a_home_address_option_is_kept_from_the_stack(network:
     planes.close()
     planes.anchor()
     assert is_told(135)
+
+
+@pytest.mark.parametrize("what", ["destination options", "hop-by-hop options", "both"])
+def test_what_stands_behind_other_options_is_the_stack_s(network: Network, planes: Planes, what: str) -> None:
+    chain = {"destination options": (DESTINATION,), "hop-by-hop options": (HOP_BY_HOP,), "both": (HOP_BY_HOP, DESTINATION)}
+    first, before = headers(*((number, PADDING) for number in chain[what]), end=58)
+    body = b"\0\7\0\1" + bytes([201, 16]) * 40
+    echo = checksum(address(FAR) + address(ANCHOR) + struct.pack("!II", 4 + len(body), 58) + b"\x80\0\0\0" + body)
+    planes.anchor(home_agent=True)
+    payload = before + b"\x80\0" + echo.to_bytes(2, "big") + body
+    from_far(network, Ip(address(FAR), address(ANCHOR), first, payload))
+    got = network.wire("far.core0").receive(lambda p: p.next_header == 58 and p.payload[0] == 129)
+    assert got is not None
+    assert got.payload[4:] == body

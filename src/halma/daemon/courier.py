@@ -28,6 +28,7 @@ from halma.wire.ipv6 import (
     HopByHopOptions,
     Packet,
     RouterAlert,
+    RoutingHeader,
     TypeTwoRoutingHeader,
     build_packet,
     parse_packet,
@@ -46,6 +47,8 @@ Outgoing = tuple[bytes, bytes, bytes]
 """Source, destination, and the packet whole."""
 IPV6_HEADER, PAYLOAD_LENGTH = 40, 4
 """How long the IPv6 header is, and where it says what follows."""
+MOST_HEADERS = 5
+"""Extension headers in front of a message: as many as RFC 8200 section 4.1 has places for, of those that are read here."""
 ListenerMessage = ListenerReportReceived | ListenerQueryReceived
 Carried = MessageReceived | HomeAddressOptionReceived | PrefixSolicited | ListenerMessage | MalformedReceived
 
@@ -101,7 +104,7 @@ class Courier:
         if packet.next_header == NextHeader.IPV6:
             return self._read_tunnelled(packet)
         home_address = self._home_address(packet)
-        if home_address is None or packet.is_fragment or packet.has_refused_option:
+        if home_address is None or self._is_the_stack_s(packet) or packet.has_refused_option:
             return None
         if packet.next_header != MOBILITY_HEADER:
             if self._side is Side.NODE:
@@ -141,6 +144,17 @@ class Courier:
         if self._side is Side.AGENT:
             return ListenerReportReceived(tunnel, message) if isinstance(message, ListenerReport) else None
         return ListenerQueryReceived(tunnel, message) if isinstance(message, MulticastListenerQuery) else None
+
+    def _is_the_stack_s(self, packet: Packet) -> bool:
+        """Whether the headers are such that the stack answers: the data plane does not keep these from it (`bpf/chain.h`)."""
+        headers = packet.extension_headers
+        return (
+            packet.is_fragment
+            or len(headers) > MOST_HEADERS
+            or any(isinstance(header, HopByHopOptions) for header in headers[1:])
+            or any(isinstance(header, RoutingHeader) and header.segments_left for header in headers)
+            or (self._side is Side.AGENT and any(isinstance(header, TypeTwoRoutingHeader) for header in headers))
+        )
 
     def _home_address(self, packet: Packet) -> bytes | None:
         """Where this side finds one."""

@@ -5,8 +5,9 @@ type 2 routing header (RFC 6275 sections 6.3 and 6.4); and Multicast Listener Di
 A kernel without Mobile IPv6 answers such packets with Parameter Problem, one with it takes part itself. So they are heard on
 a packet socket, ahead of the stack, and sent whole; the data plane keeps them from the stack (`forwarding`).
 
-Always holds: only packets for our addresses, with a destination options or routing header right behind the IPv6 header, or a
-packet to a group with hop-by-hop options in a tunnel, reach this process; nothing that is heard here is also heard on the
+Always holds: only packets for our addresses reach this process, and of these only such as have a destination options or
+routing header, right behind the IPv6 header or behind hop-by-hop options, or in a tunnel a packet for a group that begins
+with hop-by-hop options; nothing that is heard here is also heard on the
 Mobility Header socket.
 """
 
@@ -44,14 +45,15 @@ _PACKET_TYPE = 0xFFFFF000 + 4
 """SKF_AD_OFF + SKF_AD_PKTTYPE: whom the frame was for; 0 is us."""
 _NEXT_HEADER, _DESTINATION = 6, 24
 _HEADER = 40
-"""From here on in a tunnel packet: the packet that is in it."""
+"""Where what follows the IPv6 header begins: an extension header with the next header's number, or the packet in a tunnel."""
 _MULTICAST = 0xFF
-_FIRST = (NextHeader.DESTINATION_OPTIONS, NextHeader.ROUTING)
+_OPTIONS, _ROUTING = int(NextHeader.DESTINATION_OPTIONS), int(NextHeader.ROUTING)
 
 
 def packet_filter(addresses: Sequence[bytes]) -> list[Step]:
-    """Takes a packet that was sent to this machine, is for one of `addresses`, and begins with one of the two extension headers
-    or has in it a packet for a group that begins with hop-by-hop options."""
+    """Takes a packet that was sent to this machine, is for one of `addresses`, and begins with one of the two extension
+    headers, or with hop-by-hop options and then one of them, or has in it a packet for a group that begins with hop-by-hop
+    options."""
     steps: list[Step] = [
         (LD_WORD, 0, 0, _PROTOCOL),
         (JUMP_EQUAL, 1, 0, ETH_P_IPV6),
@@ -60,8 +62,12 @@ def packet_filter(addresses: Sequence[bytes]) -> list[Step]:
         (JUMP_EQUAL, 1, 0, 0),
         (RETURN, 0, 0, 0),
         (LD_BYTE, 0, 0, _NEXT_HEADER),
-        (JUMP_EQUAL, 7, 0, _FIRST[0]),
-        (JUMP_EQUAL, 6, 0, _FIRST[1]),
+        (JUMP_EQUAL, 11, 0, _OPTIONS),
+        (JUMP_EQUAL, 10, 0, _ROUTING),
+        (JUMP_EQUAL, 0, 3, NextHeader.HOP_BY_HOP),
+        (LD_BYTE, 0, 0, _HEADER),
+        (JUMP_EQUAL, 7, 0, _OPTIONS),
+        (JUMP_EQUAL, 6, 5, _ROUTING),
         (JUMP_EQUAL, 0, 4, NextHeader.IPV6),
         (LD_BYTE, 0, 0, _HEADER + _NEXT_HEADER),
         (JUMP_EQUAL, 0, 2, NextHeader.HOP_BY_HOP),
