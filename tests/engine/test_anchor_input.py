@@ -60,8 +60,18 @@ def test_a_wrong_payload_proto_or_header_length_is_answered_with_a_parameter_pro
     assert malformed(Domain(), reason) == [SendParameterProblem(ANCHOR, STRANGER, 1, b"\x3b\x00data", b"packet")]
 
 
+def test_an_option_that_must_not_be_skipped_is_answered_with_a_code_of_its_own() -> None:
+    """RFC 4443 section 3.4; as often as other errors (section 2.4 f)."""
+    domain, reason = Domain(), DecodeReason.OPTION_REFUSED
+    assert malformed(domain, reason) == [SendParameterProblem(ANCHOR, STRANGER, 1, b"\x3b\x00data", b"packet", 2)]
+    assert sum(len(malformed(domain, reason)) for _ in range(50)) == 9
+
+
+ANSWERED = {DecodeReason.PAYLOAD_PROTO, DecodeReason.HEADER_LENGTH, DecodeReason.OPTION_REFUSED}
+
+
 @pytest.mark.rfc("6275#9.2-2", "5846#6.2-2")
-@pytest.mark.parametrize("reason", set(DecodeReason) - {DecodeReason.PAYLOAD_PROTO, DecodeReason.HEADER_LENGTH})
+@pytest.mark.parametrize("reason", set(DecodeReason) - ANSWERED)
 def test_what_is_malformed_in_any_other_way_is_dropped_and_counted(reason: DecodeReason) -> None:
     assert malformed(Domain(), reason) == []
 

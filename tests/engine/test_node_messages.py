@@ -177,13 +177,14 @@ def test_unknown_messages_are_answered_so() -> None:
 @pytest.mark.rfc("6275#11.2-1")
 def test_malformed_headers_are_answered_where_the_rfc_says_so() -> None:
     node = Mobile().abroad()
-    for reason, answered in (
-        (DecodeReason.PAYLOAD_PROTO, True),
-        (DecodeReason.HEADER_LENGTH, True),
-        (DecodeReason.CHECKSUM, False),
+    for reason, codes in (
+        (DecodeReason.PAYLOAD_PROTO, [0]),
+        (DecodeReason.HEADER_LENGTH, [0]),
+        (DecodeReason.OPTION_REFUSED, [2]),
+        (DecodeReason.CHECKSUM, []),
     ):
         effects = node.give(MalformedReceived(STRANGER, CARE_OF, DecodeError(reason, 1), b"data"))
-        assert bool(of(effects, SendParameterProblem)) is answered
+        assert [problem.code for problem in of(effects, SendParameterProblem)] == codes
         assert "malformed" in reasons(effects)
 
 

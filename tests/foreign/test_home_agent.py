@@ -24,6 +24,7 @@ from tests.foreign.octets import (
     HOP_BY_HOP,
     ICMPV6,
     MESSAGE_ID,
+    MOBILITY,
     NAI,
     REVOCATION,
     TUNNEL,
@@ -246,6 +247,19 @@ def test_other_headers_before_the_routing_header(abroad: Abroad, kinds: tuple[in
     abroad.agent.sequence = number_of(heard[-1])
     abroad.agent.acknowledge()
     assert [each.kind for each in heard if each.kind in (BE, octets.PARAMETER_PROBLEM)] == [BE]
+
+
+def test_an_option_that_must_not_be_skipped(abroad: Abroad) -> None:
+    """RFC 8200 section 4.2, RFC 4443 section 3.4."""
+    agent, odd = abroad.agent, b"\x9e\x02ab"
+    message = octets.routing_header(MOBILITY, HOME) + octets.mobility(octets.BRR, bytes(2), AGENT, HOME)
+    sent = octets.packet(AGENT, agent.care_of, DESTINATION, bytes([octets.ROUTING, 0]) + odd + octets.gap(2) + message)
+    abroad.station.send(sent)
+    heard = abroad.station.hear_all(lambda heard: heard.kind == octets.PARAMETER_PROBLEM, "a Parameter Problem")
+    assert not [each for each in heard if each.kind == octets.BU]
+    assert (heard[-1].source, heard[-1].destination, heard[-1].payload[1]) == (agent.care_of, AGENT, 2)
+    assert int.from_bytes(heard[-1].body[:4], "big") == sent.index(odd)
+    assert heard[-1].body[4:] == sent
 
 
 @pytest.mark.parametrize("status", [128, 133, 134, 143, 200])

@@ -150,12 +150,12 @@ def test_other_headers_and_no_home_address(network: HomeNetwork, what: str) -> N
     assert not [heard for heard in network.home.waiting() if heard.kind in (BA, octets.PARAMETER_PROBLEM)]
 
 
-def nothing_more(network: HomeNetwork, home: bytes) -> None:
-    """Nobody says anything more about a home address: the answer to another node comes after it."""
+def nothing_more(network: HomeNetwork, of: bytes) -> None:
+    """Nothing more is said to a home address or about a packet: the answer to another node comes after it."""
     another = network.node()
     another.update()
     heard = network.abroad.hear_all(lambda heard: heard.kind == BA and heard.home_address == another.home)
-    assert not [each for each in heard if each.kind in (BA, BE, octets.PARAMETER_PROBLEM) and home in each.octets]
+    assert not [each for each in heard if each.kind in (BA, BE, octets.PARAMETER_PROBLEM) and of in each.octets]
 
 
 def test_destination_options_without_a_home_address_are_the_kernel_s(network: HomeNetwork) -> None:
@@ -165,11 +165,52 @@ def test_destination_options_without_a_home_address_are_the_kernel_s(network: Ho
     assert network.abroad.hear(lambda heard: heard.kind == 129, "an echo").body == b"\0\7\0\1halma?"
 
 
-def test_an_option_that_must_not_be_skipped(network: HomeNetwork) -> None:
-    """RFC 8200 section 4.2: the packet is discarded."""
+def refused(network: HomeNetwork, kind: int, place: str, message: bytes, protocol: int = MOBILITY) -> tuple[bytes, int]:
+    """Send a message with an option of this kind somewhere; the packet, and where in it the option is."""
     node = network.node()
-    node.send(node.message(octets.update(node.next(), A | H, 9)), MOBILITY, b"\x5e\x02ab")
-    network.silence(node)
+    odd = bytes([kind, 2]) + b"ab"
+    first, before, option = DESTINATION, b"", octets.destination_options(protocol, home_address=node.home)
+    if place == "behind":
+        option = bytes([protocol, 3]) + option[2:] + odd + octets.gap(4)
+    elif place == "before":
+        option = octets.destination_options(protocol, odd, home_address=node.home)
+    else:
+        first, before = HOP_BY_HOP, bytes([DESTINATION, 0]) + odd + octets.gap(2)
+    sent = octets.packet(node.care_of, AGENT, first, before + option + message)
+    network.abroad.send(sent)
+    return sent, sent.index(odd)
+
+
+PLACES = ["behind", "before", "hop-by-hop"]
+
+
+@pytest.mark.parametrize(("kind", "place"), [*zip((0x9E, 0xDE, 0x9E), PLACES, strict=True)])
+def test_an_option_that_must_not_be_skipped_is_pointed_at(network: HomeNetwork, kind: int, place: str) -> None:
+    """RFC 8200 section 4.2, RFC 4443 section 3.4: the packet is discarded, and its sender told where the option is."""
+    update = octets.mobility(BU, octets.update(1, A | H, 9), network.node().home, AGENT)
+    sent, where = refused(network, kind, place, update)
+    heard = network.abroad.hear_all(lambda heard: heard.kind == octets.PARAMETER_PROBLEM, "a Parameter Problem")
+    assert not [each for each in heard if each.kind == BA]
+    assert (heard[-1].source, heard[-1].payload[:2]) == (AGENT, b"\x04\x02")
+    assert int.from_bytes(heard[-1].body[:4], "big") == where
+    assert heard[-1].body[4:] == sent
+    nothing_more(network, sent)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_an_option_that_is_to_be_discarded_in_silence(network: HomeNetwork, place: str) -> None:
+    update = octets.mobility(BU, octets.update(1, A | H, 9), network.node().home, AGENT)
+    sent, _ = refused(network, 0x5E, place, update)
+    network.silence(network.sentinel)
+    assert sent
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_no_error_is_sent_about_an_error(network: HomeNetwork, place: str) -> None:
+    """RFC 4443 section 2.4 (e.1)."""
+    address = network.abroad.address
+    refused(network, 0x9E, place, octets.icmp(address, AGENT, 1, bytes(4) + bytes(40)), ICMPV6)
+    network.silence(network.sentinel)
 
 
 def test_nonces_have_no_place_in_a_home_registration(network: HomeNetwork) -> None:

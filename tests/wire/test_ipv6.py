@@ -24,6 +24,7 @@ from halma.wire.ipv6 import (
     build_extension_headers,
     build_packet,
     parse_packet,
+    refused_option,
 )
 from halma.wire.messages import BindingUpdate, UnknownMessage
 from halma.wire.nd import RouterSolicitation
@@ -150,9 +151,21 @@ def test_a_home_address_is_found_behind_other_options_and_headers() -> None:
 
 @pytest.mark.parametrize("header", [HopByHopOptions, DestinationOptions])
 def test_an_unknown_option_says_whether_it_may_be_skipped(header: type[HopByHopOptions | DestinationOptions]) -> None:
+    options = (TunnelEncapsulationLimit(1), UnknownOption(0x1E, b"\xde"))
+    before, behind = (header(options), TypeTwoRoutingHeader(HOME)), (FragmentHeader(0, False, 9), DestinationOptions(()))
     for number, refused in ((0x1E, False), (0x5E, True), (0x9E, True), (0xDE, True)):
-        packet = Packet(CARE_OF, ANCHOR, 59, b"", extension_headers=(header((UnknownOption(number, b""), HomeAddress(HOME))),))
-        assert parse_packet(build_packet(packet)).has_refused_option is refused
+        odd = header((*options, UnknownOption(number, b"odd")))
+        for headers in (odd, *behind), (*before, odd), (*before, *behind, odd):
+            octets = build_packet(Packet(CARE_OF, ANCHOR, 135, b"\xde" * 8, extension_headers=headers))
+            assert parse_packet(octets).extension_headers == headers
+            place = refused_option(octets)
+            assert place == (octets.index(bytes([number, 3]) + b"odd") if refused else None)
+
+
+def test_a_home_address_is_known_in_destination_options_alone() -> None:
+    for header, place in ((DestinationOptions, None), (HopByHopOptions, 46)):
+        packet = Packet(CARE_OF, ANCHOR, 59, b"", extension_headers=(header((HomeAddress(HOME),)),))
+        assert refused_option(build_packet(packet)) == place
 
 
 def test_what_follows_a_later_fragment_is_no_header() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from halma.wire import decode, encode
 from halma.wire.icmpv6 import UnknownIcmpv6, decode_icmpv6, encode_icmpv6
-from halma.wire.ipv6 import DestinationOptions, HopByHopOptions, Packet, build_packet, parse_packet
+from halma.wire.ipv6 import DestinationOptions, HopByHopOptions, Packet, build_packet, parse_packet, refused_option
 from halma.wire.layout import Declaration
 from halma.wire.messages import BindingUpdate, UnknownMessage
 from halma.wire.nd import solicited_node
@@ -183,3 +183,5 @@ def test_packets(packet: Packet) -> None:
     assert parse_packet(octets) == packet
     assert parse_packet(octets + b"trailer of the link") == packet
     assert len(octets) == 40 + int.from_bytes(octets[4:6], "big")
+    if not packet.is_fragment:
+        refused_option(octets)

@@ -20,8 +20,11 @@ from halma.netio.mobility import MOBILITY_HEADER
 from halma.netio.signalling import SignallingSocket
 from halma.security.authentication import Guardian
 from halma.wire import DecodeError, Message, decode, encode
+from halma.wire.errors import DecodeReason
 from halma.wire.icmpv6 import Icmpv6Message, MobilePrefixSolicitation, decode_icmpv6, encode_icmpv6
 from halma.wire.ipv6 import (
+    DISCARDED_IN_SILENCE,
+    NOT_SKIPPED,
     DestinationOptions,
     ExtensionHeader,
     HomeAddress,
@@ -32,6 +35,7 @@ from halma.wire.ipv6 import (
     TypeTwoRoutingHeader,
     build_packet,
     parse_packet,
+    refused_option,
 )
 from halma.wire.mld import (
     ALL_NODES,
@@ -47,6 +51,9 @@ Outgoing = tuple[bytes, bytes, bytes]
 """Source, destination, and the packet whole."""
 IPV6_HEADER, PAYLOAD_LENGTH = 40, 4
 """How long the IPv6 header is, and where it says what follows."""
+FIRST_INFORMATIONAL, REDIRECT = bytes([128]), bytes([137])
+"""The type of an ICMPv6 message that is no error is the first or higher (RFC 4443 section 2.1); a Redirect is not answered
+either."""
 MOST_HEADERS = 5
 """Extension headers in front of a message: as many as RFC 8200 section 4.1 has places for, of those that are read here."""
 ListenerMessage = ListenerReportReceived | ListenerQueryReceived
@@ -104,8 +111,11 @@ class Courier:
         if packet.next_header == NextHeader.IPV6:
             return self._read_tunnelled(packet)
         home_address = self._home_address(packet)
-        if home_address is None or self._is_the_stack_s(packet) or packet.has_refused_option:
+        if home_address is None or self._is_the_stack_s(packet):
             return None
+        whole = data[: IPV6_HEADER + int.from_bytes(data[PAYLOAD_LENGTH : PAYLOAD_LENGTH + 2], "big")]
+        if (place := refused_option(whole)) is not None:
+            return self._refused(packet, whole, place)
         if packet.next_header != MOBILITY_HEADER:
             if self._side is Side.NODE:
                 return None
@@ -113,11 +123,22 @@ class Courier:
         try:
             message = decode(packet.payload, packet.checksum_source, packet.checksum_destination)
         except DecodeError as error:
-            whole = data[: IPV6_HEADER + int.from_bytes(data[PAYLOAD_LENGTH : PAYLOAD_LENGTH + 2], "big")]
             return MalformedReceived(packet.source, packet.destination, error, packet.payload, whole)
         care_of = packet.source if self._side is Side.AGENT else packet.destination
         protection = self._judge(message, packet.payload, care_of, home_address)
         return MessageReceived(packet.source, packet.destination, message, home_address, protection)
+
+    @staticmethod
+    def _refused(packet: Packet, whole: bytes, place: int) -> MalformedReceived | None:
+        """A packet with an option that must not be skipped: its sender is told, unless the option asks for silence, the packet
+        is an ICMPv6 error itself (RFC 4443 section 2.4 e), or the stack has it as well."""
+        silent = whole[place] & NOT_SKIPPED == DISCARDED_IN_SILENCE
+        kind = packet.payload[:1]
+        error = packet.next_header == NextHeader.ICMPV6 and (kind < FIRST_INFORMATIONAL or kind == REDIRECT)
+        if silent or error or packet.next_header not in (MOBILITY_HEADER, NextHeader.ICMPV6):
+            return None
+        refusal = DecodeError(DecodeReason.OPTION_REFUSED, place)
+        return MalformedReceived(packet.source, packet.destination, refusal, whole, whole)
 
     @staticmethod
     def _read_other(packet: Packet, home_address: bytes) -> HomeAddressOptionReceived | PrefixSolicited:

@@ -303,5 +303,5 @@ class Runner:
     def _parameter_problem(self, effect: SendParameterProblem) -> None:
         """The packet is told back as it came; a Mobility Header right behind the IPv6 header is all that the kernel gives."""
         packet = effect.packet or build_packet(Packet(effect.destination, effect.source, MOBILITY_HEADER, effect.data))
-        problem = ParameterProblem(0, len(packet) - len(effect.data) + effect.pointer, packet[:INVOKING])
+        problem = ParameterProblem(effect.code, len(packet) - len(effect.data) + effect.pointer, packet[:INVOKING])
         self._icmp.send(effect.source, effect.destination, encode_icmpv6(problem, effect.source, effect.destination))

@@ -39,6 +39,7 @@ from halma.engine.home_multicast import HomeMulticast
 from halma.engine.home_request import HomeRequest, answer
 from halma.engine.home_revocation import HomeRevocation
 from halma.engine.local_mobility_anchor import LocalMobilityAnchor
+from halma.engine.malformed import parameter_problem
 from halma.engine.meter import Meter
 from halma.engine.multicast_api import ListenerReportReceived, MulticastEffect
 from halma.engine.policy import Policy
@@ -392,10 +393,9 @@ class Anchor:
         text = "malformed message from {:address}: {} at octet {}"
         details = (event.source, reason.value, event.error.offset)
         report = Report(Severity.WARNING, "malformed", text, event.source, details)
-        answerable = reason in (DecodeReason.PAYLOAD_PROTO, DecodeReason.HEADER_LENGTH)
-        if not answerable or event.destination not in self._addresses or not _is_unicast(event.source):
+        problem = parameter_problem(event)
+        if problem is None or event.destination not in self._addresses or not _is_unicast(event.source):
             return [report]
-        problem = SendParameterProblem(event.destination, event.source, event.error.offset, event.data, event.packet)
         return [report, *self._error(problem, now)]
 
     def _error(self, error: Send | SendParameterProblem, now: Now) -> list[Effect]:

@@ -105,7 +105,8 @@ class HomeAddressOptionReceived:
 @value
 class MalformedReceived:
     """A Mobility Header came that does not decode: `error` says why and where, `data` is the header as it came, `packet` the
-    packet that it ends where it stood behind extension headers."""
+    packet that it ends where it stood behind extension headers. Where one of those has an option that must not be skipped,
+    both are the packet."""
 
     source: bytes
     destination: bytes
@@ -141,14 +142,16 @@ class Send:
 
 @value
 class SendParameterProblem:
-    """Send an ICMPv6 Parameter Problem, code 0, from `source` to `destination` (RFC 6275 section 9.2, RFC 4443 section
-    3.4): `pointer` counts from the start of the Mobility Header `data` that caused it, the end of `packet` if that is known."""
+    """Send an ICMPv6 Parameter Problem from `source` to `destination` (RFC 6275 section 9.2, RFC 4443 section 3.4): `pointer`
+    counts from the start of the Mobility Header `data` that caused it, the end of `packet` if that is known. Code 0 is about a
+    field, 2 about an option that is not known."""
 
     source: bytes
     destination: bytes
     pointer: int
     data: bytes
     packet: bytes = b""
+    code: int = 0
 
 
 class BindingKind(IntEnum):

@@ -22,7 +22,6 @@ from halma.engine.api import (
     MessageReceived,
     Now,
     Send,
-    SendParameterProblem,
     Severity,
 )
 from halma.engine.binding_update_list import BindingUpdateListEntry
@@ -62,7 +61,7 @@ from halma.engine.gateway_revocation import GatewayRevocations
 from halma.engine.gateway_snapshot import describe_link, describe_local, describe_session
 from halma.engine.heartbeat import Heartbeat, Outcome, PeerChange
 from halma.engine.link_local import LINK_LOCAL
-from halma.wire.errors import DecodeReason
+from halma.engine.malformed import parameter_problem
 from halma.wire.messages import (
     BindingAcknowledgement,
     BindingError,
@@ -493,8 +492,9 @@ class Gateway:
         text = "malformed Mobility Header from {:address}: {} at octet {}"
         details = (event.source, reason.value, event.error.offset)
         self._context.report(Severity.WARNING, "malformed", text, *details, peer=event.source)
-        if reason in (DecodeReason.PAYLOAD_PROTO, DecodeReason.HEADER_LENGTH) and self._may_send_error(event.source):
-            self._context.do(SendParameterProblem(event.destination, event.source, event.error.offset, event.data))
+        problem = parameter_problem(event)
+        if problem is not None and self._may_send_error(event.source):
+            self._context.do(problem)
 
     def _may_send_error(self, destination: bytes) -> bool:
         if destination[0] == MULTICAST or destination == UNSPECIFIED:

@@ -27,13 +27,13 @@ from halma.engine.api import (
     MessageReceived,
     Now,
     Send,
-    SendParameterProblem,
     Severity,
     Tunnel,
     Unbind,
 )
 from halma.engine.care_of_address import CareOfAddresses
 from halma.engine.home_discovery import HomeDiscovery
+from halma.engine.malformed import parameter_problem
 from halma.engine.movement import Movement
 from halma.engine.multicast_api import ListenerQueryReceived
 from halma.engine.node_api import (
@@ -68,7 +68,7 @@ from halma.engine.node_context import NodeContext, Timer
 from halma.engine.node_listener import ListenerReports
 from halma.engine.node_registration import Registrations
 from halma.engine.routers import Router
-from halma.wire.errors import DecodeError, DecodeReason
+from halma.wire.errors import DecodeError
 from halma.wire.icmpv6 import HomeAgentAddressDiscoveryReply, MobilePrefixAdvertisement, ParameterProblem
 from halma.wire.ipv6 import parse_packet
 from halma.wire.messages import (
@@ -538,10 +538,9 @@ class Node:
         self._context.count(f"malformed_{reason.value}")
         text = "malformed Mobility Header: {} at octet {}"
         self._context.report(Severity.WARNING, "malformed", text, reason.value, event.error.offset, peer=event.source)
-        if reason in (DecodeReason.PAYLOAD_PROTO, DecodeReason.HEADER_LENGTH) and self._may_send_error(event.source):
-            self._context.do(
-                SendParameterProblem(event.destination, event.source, event.error.offset, event.data, event.packet)
-            )
+        problem = parameter_problem(event)
+        if problem is not None and self._may_send_error(event.source):
+            self._context.do(problem)
 
     def _may_send_error(self, destination: bytes) -> bool:
         if destination[0] == MULTICAST or destination == UNSPECIFIED:

@@ -25,6 +25,8 @@ class DecodeReason(StrEnum):
     """An option reaches beyond the end of what contains it."""
     OPTION_LENGTH = "option_length"
     """An option of a known type has a length that this type cannot have."""
+    OPTION_REFUSED = "option_refused"
+    """An option of a type that is not known, and that must not be skipped (RFC 8200 section 4.2)."""
     MESSAGE_LENGTH = "message_length"
     """A message or header has a length that its type cannot have."""
     VERSION = "version"

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from halma.value import value
 from halma.wire.errors import DecodeError, DecodeReason, EncodeError
 from halma.wire.numbers import NextHeader
-from halma.wire.optionspace import Option, UnknownOption, option
+from halma.wire.optionspace import Option, option
 from halma.wire.spaces import DESTINATION_OPTIONS
 
 HEADER_LENGTH = 40
@@ -22,6 +22,8 @@ TYPE_2 = 2
 """The routing type of RFC 6275 section 6.4."""
 NOT_SKIPPED = 0xC0
 """Bits of an option's number, none of which is set where who does not know the option skips it (RFC 8200 section 4.2)."""
+DISCARDED_IN_SILENCE = 0x40
+"""What these bits are where the packet is discarded and nobody told."""
 _HEADER = struct.Struct("!IHBB16s16s")
 _TYPE_2 = struct.Struct("!BBBB4x16s")
 _FRAGMENT = struct.Struct("!BxHI")
@@ -127,13 +129,6 @@ class Packet:
         return self.destination
 
     @property
-    def has_refused_option(self) -> bool:
-        """Whether there is an option that we do not know and that must not be skipped (RFC 8200 section 4.2)."""
-        headers = [header for header in self.extension_headers if isinstance(header, HopByHopOptions | DestinationOptions)]
-        unknown = [option for header in headers for option in header.options if isinstance(option, UnknownOption)]
-        return any(option.number & NOT_SKIPPED for option in unknown)
-
-    @property
     def is_fragment(self) -> bool:
         """Whether the payload is only a part of what was sent: no protocol header need stand at its start."""
         return any(isinstance(header, FragmentHeader) and (header.offset or header.more) for header in self.extension_headers)
@@ -167,6 +162,23 @@ def parse_packet(data: bytes) -> Packet:
     )
 
 
+def refused_option(data: bytes) -> int | None:
+    """Where in a packet that `parse_packet` takes, and that is whole, the first option stands that we do not know there, and
+    that must not be skipped (RFC 8200 section 4.2)."""
+    next_header, offset = data[6], HEADER_LENGTH
+    while next_header in _PARSERS:
+        end = offset + (8 if next_header == NextHeader.FRAGMENT else (data[offset + 1] + 1) * 8)
+        known = _NOT_SKIPPED_BUT_KNOWN.get(next_header, ())
+        place = offset + 2 if next_header in _NOT_SKIPPED_BUT_KNOWN else end
+        while place < end:
+            number = data[place]
+            if number & NOT_SKIPPED and number not in known:
+                return place
+            place += data[place + 1] + 2 if number else 1
+        next_header, offset = data[offset], end
+    return None
+
+
 def _parse_routing(data: bytes, offset: int, end: int) -> TypeTwoRoutingHeader | RoutingHeader:
     if data[offset + 2] != TYPE_2:
         return RoutingHeader(data[offset + 2], data[offset + 3], data[offset + 4 : end])
@@ -190,6 +202,11 @@ _PARSERS: dict[int, Callable[[bytes, int, int], ExtensionHeader]] = {
     NextHeader.ROUTING: _parse_routing,
     NextHeader.FRAGMENT: _parse_fragment,
 }
+_NOT_SKIPPED_BUT_KNOWN: dict[int, tuple[int, ...]] = {
+    NextHeader.HOP_BY_HOP: (),
+    NextHeader.DESTINATION_OPTIONS: tuple(number for number in DESTINATION_OPTIONS.declarations if number & NOT_SKIPPED),
+}
+"""By header with options: the Home Address option is one in destination options alone."""
 _NUMBERS: dict[type[ExtensionHeader], int] = {
     HopByHopOptions: NextHeader.HOP_BY_HOP,
     DestinationOptions: NextHeader.DESTINATION_OPTIONS,
