@@ -33,6 +33,7 @@ from halma.engine.api import (
     Unbind,
     sentence,
 )
+from halma.engine.home_link import SendHome
 from halma.engine.policy import Peer, Profile
 from halma.policy.anchor import AnchorPolicy
 from halma.text import read_address
@@ -231,6 +232,9 @@ class Domain:
             for effect in effects:
                 if isinstance(effect, Send):
                     outbox.append(effect)
+                elif isinstance(effect, SendHome):
+                    assert effect.tunnel == self.plane.bound[effect.send.destination[:8] + bytes(8)], "not the way home"
+                    outbox.append(effect.send)
                 elif isinstance(effect, Report):
                     assert sentence(effect).isprintable()
                     self.reports.append(effect)

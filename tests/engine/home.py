@@ -22,7 +22,7 @@ from halma.engine.api import (
     Tunnel,
     Unbind,
 )
-from halma.engine.home_link import SendOnLink
+from halma.engine.home_link import SendHome
 from halma.engine.policy import Peer, Profile
 from halma.wire.messages import BindingAcknowledgement, BindingUpdate
 from halma.wire.numbers import BindingUpdateFlag
@@ -153,7 +153,7 @@ class Agent:
             protection if protection is not None else Protection(Assurance.VALID, KEY),
         )
         self.time += 0.001
-        sent = [e.send if isinstance(e, SendOnLink) else e for e in self.give(event)]
+        sent = [e.send if isinstance(e, SendHome) else e for e in self.give(event)]
         answers = [e for e in sent if isinstance(e, Send) and isinstance(e.message, BindingAcknowledgement)]
         if not answers:
             raise SilenceError

@@ -11,7 +11,7 @@ import pytest
 
 from halma.engine.api import Association, Assurance, BindingKind, MessageReceived, Protection, Send, Tunnel
 from halma.engine.home_agent import HOME_ADDRESSES_OF_A_NODE
-from halma.engine.home_link import DefendAddress, DetectDuplicate, DetectionDone, ReleaseAddress
+from halma.engine.home_link import DefendAddress, DetectDuplicate, DetectionDone, ReleaseAddress, SendHome
 from halma.wire.messages import BindingRefreshRequest, BindingUpdate
 from halma.wire.numbers import BindingUpdateFlag, Status
 from halma.wire.options import (
@@ -398,6 +398,24 @@ def test_neither_protocol_touches_the_other_s_entry() -> None:
     proxy_update(agent, NODE, lifetime=0, prefix=HOME_PREFIX)
     agent.advance(11)
     assert set(agent.bound) == {ADDRESS}
+
+
+@pytest.mark.requirement("ANC-6", "ANC-8")
+@pytest.mark.rfc("6275#10.3.2-9")
+def test_a_refusal_goes_by_the_gateway_where_the_node_is_behind_one() -> None:
+    agent = Agent()
+    agent.update(9)
+    agent.update(5, care_of=HOME, lifetime=0)
+    assert not of_kind(agent.effects, SendHome), "there is no gateway: it is not known where home is"
+    proxy_update(agent, NODE)
+    assert agent.update(5, care_of=HOME, lifetime=0).status == Status.SEQUENCE_NUMBER_OUT_OF_WINDOW
+    (sent,) = of_kind(agent.effects, SendHome)
+    assert (sent.interface, sent.tunnel, sent.send.destination) == (0, Tunnel(AGENT, GATEWAY), HOME)
+    agent.update(5, lifetime=0)
+    assert not of_kind(agent.effects, SendHome), "what comes from abroad is answered there"
+    proxy_update(agent, NODE, lifetime=0, prefix=HOME_PREFIX)
+    agent.update(5, care_of=HOME, lifetime=0)
+    assert not of_kind(agent.effects, SendHome), "the gateway has given the node up"
 
 
 @pytest.mark.requirement("ANC-4")

@@ -24,7 +24,7 @@ from halma.engine.api import (
     Tunnel,
     Unbind,
 )
-from halma.engine.home_link import DefendAddress, DetectDuplicate, DetectionDone, SendOnLink
+from halma.engine.home_link import DefendAddress, DetectDuplicate, DetectionDone, SendHome
 from halma.engine.policy import Profile
 from halma.wire.messages import BindingAcknowledgement, BindingError, BindingUpdate, UnknownMessage
 from halma.wire.numbers import Status
@@ -354,10 +354,10 @@ def test_a_refusal_finds_a_node_that_is_home_although_its_packets_go_abroad() ->
     agent.update(9, home=ON_LINK, protection=LINK_KEY)
     answer = agent.update(5, home=ON_LINK, care_of=ON_LINK, lifetime=0, protection=LINK_KEY)
     assert (answer.status, answer.sequence) == (Status.SEQUENCE_NUMBER_OUT_OF_WINDOW, 9)
-    (sent,) = of_kind(agent.effects, SendOnLink)
+    (sent,) = of_kind(agent.effects, SendHome)
     assert (sent.interface, sent.send.destination) == (LINK.interface, ON_LINK)
     agent.update(5, home=ON_LINK, lifetime=0, protection=LINK_KEY)
-    assert not of_kind(agent.effects, SendOnLink)
+    assert not of_kind(agent.effects, SendHome)
 
 
 @pytest.mark.parametrize("home", ["2001:db8:1::1", "2001:db8:1::", "2001:db8:1:0:fdff:ffff:ffff:fffe"])

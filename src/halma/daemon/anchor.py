@@ -34,10 +34,11 @@ from halma.engine.anchor_settings import AnchorSettings, HomeLink, PoolSettings
 from halma.engine.api import Now, Severity
 from halma.engine.heartbeat import HeartbeatSettings
 from halma.engine.home_agent_discovery_api import SendIcmp
-from halma.engine.home_link import SendOnLink
+from halma.engine.home_link import SendHome
 from halma.engine.proxy_revocation import RevocationRequested
 from halma.engine.revocation import RevocationSettings
 from halma.forwarding.plane import PlaneSettings, PortKind, Side
+from halma.forwarding.tunnelling import encapsulate
 from halma.netio.signalling import SignallingSocket
 from halma.security.authentication import AuthenticationGuardian
 
@@ -140,7 +141,7 @@ class AnchorService(Service):
     def handlers(self) -> dict[type, Callable[[Any], Iterable[Any]]]:
         """What a home agent does on its links."""
         handlers: dict[type, Callable[[Any], Iterable[Any]]] = dict.fromkeys(LINK_EFFECTS, self._at_home)
-        handlers |= {SendIcmp: self._send_icmp, SendOnLink: self._send_on_link}
+        handlers |= {SendIcmp: self._send_icmp, SendHome: self._send_home}
         interface = self._multicast_interface()
         if interface and self._courier is not None:
             self._multicast = HomeMulticastService(interface, self.plane, self._courier, self.log.report)
@@ -199,9 +200,13 @@ class AnchorService(Service):
         self._courier.send_icmp(effect.source, effect.destination, effect.message, effect.home_address)
         return []
 
-    def _send_on_link(self, effect: SendOnLink) -> list[Any]:
+    def _send_home(self, effect: SendHome) -> list[Any]:
         assert self._courier is not None
-        self._courier.send([self._courier.packet(effect.send)], effect.interface)
+        source, destination, packet = self._courier.packet(effect.send)
+        if effect.tunnel is not None:
+            source, destination = effect.tunnel.local, effect.tunnel.remote
+            packet = encapsulate(packet, source, destination)
+        self._courier.send([(source, destination, packet)], effect.interface)
         return []
 
     def peers(self) -> Peers:

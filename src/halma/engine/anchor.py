@@ -28,6 +28,7 @@ from halma.engine.api import (
     Send,
     SendParameterProblem,
     Severity,
+    Tunnel,
 )
 from halma.engine.heartbeat import Heartbeat, Outcome, PeerChange
 from halma.engine.home_agent import HomeAgent, HomeAgentEffect
@@ -43,6 +44,7 @@ from halma.engine.malformed import parameter_problem
 from halma.engine.meter import Meter
 from halma.engine.multicast_api import ListenerReportReceived, MulticastEffect
 from halma.engine.policy import Policy
+from halma.engine.proxy_binding_cache import BindingState
 from halma.engine.proxy_revocation import ProxyRevocation, RevocationRequested
 from halma.value import value
 from halma.wire.errors import DecodeReason
@@ -118,6 +120,7 @@ class Anchor:
                 maximum_bindings=settings.maximum_bindings,
                 is_home=self._is_home,
                 owner_of=self._owner_of,
+                gateway_of=self._gateway_of,
                 released=self._kept_no_more,
                 ops=ops,
             )
@@ -289,6 +292,11 @@ class Anchor:
         keeper = None if self._home is None else self._home.cache.keeper(prefix)
         owner = keeper if keeper is not None else self._policy.owner(prefix)
         return owner if owner is not None else self._proxy.assignment.memory.owner(prefix)
+
+    def _gateway_of(self, prefix: bytes) -> Tunnel | None:
+        """The tunnel to the gateway that serves a /64, if one does."""
+        binding = self._proxy.cache.by_prefix(prefix)
+        return binding.tunnel if binding is not None and binding.state is BindingState.REGISTERED else None
 
     def _kept_no_more(self, prefix: bytes) -> None:
         self._proxy.assignment.kept_no_more(prefix)

@@ -7,7 +7,8 @@ on a shared home link is in `home_link`.
 
 Always holds: a node changes only the binding of its own home address, and only by its own association (ANC-7); nothing is
 accepted before the data plane forwards accordingly (ANC-8); a message older than the last one, delayed or replayed, brings
-no binding back (ANC-5); no proxy binding is ever looked at but to learn whose a prefix is (ANC-1, ANC-4).
+no binding back (ANC-5); no proxy binding is ever looked at but to learn whose a prefix is, and behind which gateway (ANC-1,
+ANC-4).
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from halma.engine.api import (
     Unbind,
 )
 from halma.engine.home_binding_cache import HomeBinding, HomeBindingCache, HomeState, Network, prefix_of
-from halma.engine.home_link import HomeLinkEffect, HomeLinks, SendOnLink
+from halma.engine.home_link import HomeLinkEffect, HomeLinks, SendHome
 from halma.engine.home_request import HOME_REGISTRATION, LINK_LOCAL, HomeRequest, answer
 from halma.engine.mobile_networks import MobileNetworks
 from halma.engine.policy import Policy, Profile
@@ -55,7 +56,7 @@ HOME_ADDRESSES_OF_A_NODE = 32
 is, nor make looking at its timestamps slow."""
 HOST = 128
 
-HomeAgentEffect = Effect | HomeLinkEffect | SendOnLink
+HomeAgentEffect = Effect | HomeLinkEffect | SendHome
 
 
 class Watcher(Protocol):
@@ -103,8 +104,9 @@ class _Change:
 
 
 class HomeAgent:
-    """The role. `owner_of` tells whose a /64 is, by either protocol or by a profile (ANC-4); `released` hears of each /64 that
-    no home registration needs any more; `is_home` tells whether an address lies in a prefix of ours; `ops` numbers effects."""
+    """The role. `owner_of` tells whose a /64 is, by either protocol or by a profile (ANC-4); `gateway_of` by which tunnel it is
+    reached at home, where it is behind a gateway; `released` hears of each /64 that no home registration needs any more;
+    `is_home` tells whether an address lies in a prefix of ours; `ops` numbers effects."""
 
     def __init__(
         self,
@@ -115,6 +117,7 @@ class HomeAgent:
         maximum_bindings: int,
         is_home: Callable[[bytes], bool],
         owner_of: Callable[[bytes], bytes | None],
+        gateway_of: Callable[[bytes], Tunnel | None],
         released: Callable[[bytes], None],
         ops: Iterator[int],
     ) -> None:
@@ -140,6 +143,7 @@ class HomeAgent:
         self._maximum = maximum_bindings
         self._is_home = is_home
         self._owner_of = owner_of
+        self._gateway_of = gateway_of
         self._released = released
         self._ops = ops
         self.watchers: list[Watcher] = []
@@ -340,7 +344,7 @@ class HomeAgent:
             router=binding.mobile_router,
             advice=advice if advice < binding.lifetime else 0,
         )
-        return [accepted]
+        return [self._to_sender(request, accepted)]
 
     def _note_order(self, request: HomeRequest, binding: HomeBinding) -> None:
         binding.sequence = request.sequence
@@ -559,9 +563,17 @@ class HomeAgent:
         text = "refused BU from {2:address} for {0:address}: " + REFUSALS[Status(status)] + " (status {3})"
         details = (request.home_address, request.identifier, request.source, int(status))
         report = Report(Severity.WARNING, _counter(status), text, request.source, details)
-        refused = answer(request, status, sequence=sequence, replay=replay)
-        link = self._links.of(request.home_address) if request.source == request.home_address else None
-        return [refused if link is None else SendOnLink(link.interface, refused), report]
+        return [self._to_sender(request, answer(request, status, sequence=sequence, replay=replay)), report]
+
+    def _to_sender(self, request: HomeRequest, send: Send) -> Send | SendHome:
+        """An acknowledgement that leaves a registration in force goes where the update came from (RFC 6275 section 9.5.4)."""
+        if request.source != request.home_address:
+            return send
+        link = self._links.of(request.home_address)
+        if link is not None:
+            return SendHome(send, link.interface)
+        tunnel = self._gateway_of(prefix_of(request.home_address))
+        return send if tunnel is None else SendHome(send, tunnel=tunnel)
 
     @staticmethod
     def _tell(binding: HomeBinding, reason: str, what: str) -> Report:

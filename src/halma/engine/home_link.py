@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from halma.engine.anchor_settings import HomeLink
-from halma.engine.api import Send
+from halma.engine.api import Send, Tunnel
 from halma.engine.home_binding_cache import HomeBinding
 from halma.value import value
 
@@ -57,12 +57,14 @@ class ReleaseAddress:
 
 
 @value
-class SendOnLink:
-    """Send a message on a link, wherever routing leads: a node that is at home while its packets still go into a tunnel would
-    not hear it otherwise (RFC 6275 section 10.3.2)."""
+class SendHome:
+    """Send a message to a node that is at home, wherever the data plane leads: while its packets still go into the tunnel to
+    its care-of address it would not hear it otherwise (RFC 6275 sections 9.5.4 and 10.3.2). Home is on the link `interface`,
+    or behind the gateway at the end of `tunnel`."""
 
-    interface: int
     send: Send
+    interface: int = 0
+    tunnel: Tunnel | None = None
 
 
 HomeLinkEffect = DetectDuplicate | DefendAddress | ReleaseAddress
