@@ -64,9 +64,9 @@ key_file = "{directory}/key"
 
 
 class World:
-    """The machines. `close` ends what was started."""
+    """The machines. `close` ends what was started. `plane` is the home agent's, and the node's where `node_plane` is empty."""
 
-    def __init__(self, namespace: Callable[[str], str], directory: Path, plane: str = "auto") -> None:
+    def __init__(self, namespace: Callable[[str], str], directory: Path, plane: str = "auto", node_plane: str = "") -> None:
         self.node, self.agent, self.correspondent = (namespace(role) for role in ("node", "agent", "peer"))
         self.routers = {1: namespace("router1"), 2: namespace("router2")}
         self.directory, self.plane = directory, plane
@@ -82,7 +82,8 @@ class World:
         key.touch(0o600)
         key.write_text(bytes(range(20)).hex())
         for name, text in (("anchor", ANCHOR), ("node", NODE)):
-            kind = "tun" if (name, plane) == ("node", "seg6") else plane  # that one has no mobile node's side
+            kind = plane if name == "anchor" or not node_plane else node_plane
+            kind = "tun" if (name, kind) == ("node", "seg6") else kind  # that one has no mobile node's side
             (directory / f"{name}.toml").write_text(text.format(directory=directory, plane=kind))
 
     def _cables(self) -> None:

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,18 +13,19 @@ import pytest
 
 from halma.netio.node_interface import SETTINGS
 from tests.conftest import run_ip
-from tests.daemon.node_world import CORRESPONDENT, HOME, World
+from tests.daemon.node_world import CORRESPONDENT, HOME, PATIENCE, World
 from tests.forwarding.plane_openers import why_not
+from tests.netio.links import inside
 
 pytestmark = [pytest.mark.root, pytest.mark.needs("ip", "ping", "sysctl", "tcpdump")]
 
 
 @pytest.fixture
 def world(namespace: Callable[[str], str], tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
-    plane = getattr(request, "param", "auto")
+    plane, _, node_plane = getattr(request, "param", "auto").partition("-")
     if plane == "seg6" and (reason := why_not("seg6")):
         pytest.skip(reason)
-    made = World(namespace, tmp_path, plane)
+    made = World(namespace, tmp_path, plane, node_plane)
     try:
         yield made
     finally:
@@ -66,6 +69,41 @@ def test_a_journey(world: World) -> None:
     world.wait_for(place="abroad", state="registered")
     assert world.ping(world.node, CORRESPONDENT)
     assert world.ping(world.correspondent, HOME)
+
+
+@pytest.mark.requirement("MN-2")
+@pytest.mark.parametrize("world", ["tun-auto", "auto-tun"], indirect=True)
+def test_datagrams_and_streams_go_both_ways_where_one_side_is_without_programs(world: World) -> None:
+    """Neither host sums up or cuts what its virtual link would."""
+    world.start_daemons()
+    world.plug(1)
+    world.wait_for(place="abroad", state="registered")
+    for sender, receiver, target in ((world.node, world.correspondent, CORRESPONDENT), (world.correspondent, world.node, HOME)):
+        with talking(sender, receiver, target, socket.SOCK_DGRAM) as (here, there):
+            here.send(b"a datagram")
+            assert there.recv(100) == b"a datagram"
+        with talking(sender, receiver, target, socket.SOCK_STREAM) as (here, there):
+            here.sendall(bytes(60_000))
+            here.shutdown(socket.SHUT_WR)
+            assert len(b"".join(iter(lambda there=there: there.recv(1 << 16), b""))) == 60_000  # type: ignore[misc]
+
+
+@contextlib.contextmanager
+def talking(sender: str, receiver: str, target: str, kind: int) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """A socket of each of two machines; what the first sends comes to the second."""
+    with contextlib.ExitStack() as stack:
+        pair = []
+        for machine in (sender, receiver):
+            with inside(machine):
+                pair.append(stack.enter_context(socket.socket(socket.AF_INET6, kind)))
+        here, there = pair
+        there.bind((target, 5003))
+        here.settimeout(PATIENCE)
+        there.settimeout(PATIENCE)
+        if kind == socket.SOCK_STREAM:
+            there.listen()
+        here.connect((target, 5003))
+        yield here, there if kind == socket.SOCK_DGRAM else stack.enter_context(there.accept()[0])
 
 
 @pytest.mark.requirement("MN-2")

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from halma.engine.api import Tunnel
-from halma.forwarding import tunnelling
+from halma.forwarding import offload, tunnelling
 from halma.forwarding.checks import MINIMUM_MTU, inner_mtu
 from halma.forwarding.group_port import GroupPort
 from halma.forwarding.listeners import Listeners
@@ -199,18 +199,17 @@ class SlowPath:
     def _read_group_port(self) -> None:
         assert self._group_port is not None
         for _ in range(_BUDGET):
-            self.to_listeners(self._group_port.receive(), None)
+            packet = self._group_port.receive()
+            if tunnelling.total_length(packet) is not None and tunnelling.may_be_forwarded(packet):
+                for piece in offload.finished(packet):
+                    self.to_listeners(piece, None)
 
-    def to_listeners(self, packet: bytes, sender: Tunnel | None) -> bool:
+    def to_listeners(self, packet: bytes, sender: Tunnel | None) -> None:
         """A packet for a group, that came from the network or by the tunnel of a mobile node: a copy for each other node that
-        listens to it; whether it may go anywhere."""
-        source, group = packet[8:24], packet[24:40]
-        if packet[7] <= 1 or not tunnelling.leaves_its_link(group) or source[:2] == tunnelling.LINK_LOCAL or not any(source):
-            return False
-        for record in self._listening(group):
+        listens to it."""
+        for record in self._listening(packet[24:40]):
             if record.tunnel != sender:
                 self._into_tunnel(tunnelling.less_hop_limit(packet), record)
-        return True
 
     def _into_tunnel(self, packet: bytes, record: TunnelRecord | None) -> None:
         if record is None:
@@ -327,22 +326,28 @@ class SlowPath:
             if packet is None:
                 self._count("dropped_congestion_mark")
                 return
-            if to_group and not self._take_group(packet, tunnel):
+            if to_group and not self._takes_group(packet):
                 self._count("dropped_group")
                 return
             self._count("decapsulated")
-            if not (to_group and self._at_anchor):
-                with contextlib.suppress(OSError):
-                    os.write(self._device, packet)
+            for piece in offload.finished(packet):
+                if to_group and self._at_anchor:
+                    self._forward_to_group(piece, tunnel)
+                else:
+                    with contextlib.suppress(OSError):
+                        os.write(self._device, piece)
 
-    def _take_group(self, packet: bytes, tunnel: Tunnel) -> bool:
-        """A packet for a group that came out of a tunnel: whether it has gone on, or at a mobile node may be taken."""
-        if not self._at_anchor:
-            return tunnelling.leaves_its_link(packet[24:40]) or tunnelling.is_listener_message(packet)
-        if self._group_port is None or not self.to_listeners(packet, tunnel):
-            return False
+    def _takes_group(self, packet: bytes) -> bool:
+        """Whether a packet for a group that came out of a tunnel may go on, or at a mobile node be taken."""
+        if self._at_anchor:
+            return self._group_port is not None and tunnelling.may_be_forwarded(packet)
+        return tunnelling.leaves_its_link(packet[24:40]) or tunnelling.is_listener_message(packet)
+
+    def _forward_to_group(self, packet: bytes, sender: Tunnel) -> None:
+        """What a mobile node sends to a group goes to the network that groups come from, and to the others."""
+        assert self._group_port is not None
         self._group_port.send(tunnelling.less_hop_limit(packet))
-        return True
+        self.to_listeners(packet, sender)
 
     # ---- errors about tunnel packets (RFC 2473 section 8) ----
 

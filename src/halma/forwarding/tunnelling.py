@@ -77,6 +77,12 @@ def leaves_its_link(group: bytes) -> bool:
     return group[1] & 0x0F > LINK_SCOPE
 
 
+def may_be_forwarded(packet: bytes) -> bool:
+    """Whether a packet that was sent to a group may leave its link: by its scope, its hop limit and its source."""
+    source = packet[8:24]
+    return leaves_its_link(packet[24:40]) and packet[7] > 1 and source[:2] != LINK_LOCAL and any(source)
+
+
 def is_listener_message(packet: bytes, kinds: tuple[int, ...] = ()) -> bool:
     """Whether a packet looks like Multicast Listener Discovery: from a link-local address, to a group, with hop-by-hop options;
     of one of these types, if any are given."""
