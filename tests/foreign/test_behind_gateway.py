@@ -5,6 +5,7 @@ anchor at once, it comes home, and is refused there."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.foreign.gateway import Gateway
 from tests.foreign.mobile_node import MobileNode, sequence_of, status_of
 from tests.foreign.octets import BA, MOBILITY, TUNNEL, A, H, Heard, ip
 from tests.foreign.place import Place
+from tests.forwarding.plane_openers import why_not
 
 pytestmark = [pytest.mark.root, pytest.mark.needs("ip")]
 
@@ -69,9 +71,11 @@ class Return:
         return octets.read(outer.payload)
 
 
-@pytest.fixture(params=["auto", "tun"])
-def returned(request: pytest.FixtureRequest, tmp_path: object) -> Iterator[Return]:
-    with Place(tmp_path, "anchor", CONFIGURATION.format(plane=request.param), PORTS) as place:  # type: ignore[arg-type]
+@pytest.fixture(params=["auto", "seg6", "tun"])
+def returned(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Return]:
+    if request.param != "auto" and (reason := why_not(request.param)):
+        pytest.skip(reason)
+    with Place(tmp_path, "anchor", CONFIGURATION.format(plane=request.param), PORTS) as place:
         yield Return(place)
         assert "Traceback" not in place.log
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 
 from halma.engine.api import Tunnel
@@ -19,7 +21,7 @@ from tests.forwarding.plane_network import (
     is_tunnelled,
 )
 from tests.forwarding.plane_openers import Planes
-from tests.forwarding.plane_packets import ICMPV6, IPV6, Ip, address, tunnelled, udp, with_options
+from tests.forwarding.plane_packets import ICMPV6, IPV6, Ip, address, checksum, tunnelled, udp, with_options
 from tests.forwarding.plane_traffic import (
     EXCEEDED,
     TO_FAR,
@@ -47,6 +49,21 @@ def test_a_packet_out_of_its_tunnel_is_routed(network: Network, planes: Planes) 
     assert got is not None
     assert got.hop_limit == 39
     assert got.payload == sent.payload
+
+
+def test_a_packet_out_of_its_tunnel_may_be_for_the_anchor_itself(network: Network, planes: Planes) -> None:
+    """As what a node says that has come home behind its gateway, and what one abroad sends to the home agent's address."""
+    plane = planes.anchor()
+    bind(plane, ROAMER, TO_FAR)
+    echo = b"\x80\0\0\0\0\7\0\1halma?"
+    total = checksum(address(ROAMER) + address(ANCHOR) + struct.pack("!II", len(echo), ICMPV6) + echo)
+    sent = Ip(address(ROAMER), address(ANCHOR), ICMPV6, echo[:2] + total.to_bytes(2, "big") + echo[4:])
+    from_far(network, tunnelled(sent, FAR, ANCHOR))
+    outer = network.wire("far.core0").receive(is_tunnelled(ANCHOR, FAR))
+    assert outer is not None
+    answer = outer.inner()
+    assert (answer.source, answer.destination, answer.payload[0]) == (address(ANCHOR), address(ROAMER), 129)
+    assert answer.payload[4:] == echo[4:]
 
 
 def test_a_tunnel_packet_with_an_encapsulation_limit_is_taken(network: Network, planes: Planes) -> None:

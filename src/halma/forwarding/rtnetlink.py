@@ -32,7 +32,7 @@ _CLSACT_HANDLE, _CLSACT_PARENT = 0xFFFF0000, 0xFFFFFFF1
 INGRESS, EGRESS = 0xFFFFFFF2, 0xFFFFFFF3
 
 MAIN_TABLE = 254
-UNICAST, BLACKHOLE, UNREACHABLE = 1, 6, 7
+UNICAST, LOCAL, BLACKHOLE, UNREACHABLE = 1, 2, 6, 7
 PROTOCOL = 213
 """The routing protocol number on our routes (`ip route` shows it), so that they can be told from others'."""
 

@@ -38,7 +38,7 @@ from halma.forwarding.heard_ahead import HeardAhead
 from halma.forwarding.hooks import clean_interface, clean_interfaces
 from halma.forwarding.nft import nft, tables_of_the_dead
 from halma.forwarding.plane import COUNTERS, Change, PlaneSettings, PortKind, PortState, Side
-from halma.forwarding.rtnetlink import BLACKHOLE, UNREACHABLE, Route, RouteNetlink, Rule
+from halma.forwarding.rtnetlink import BLACKHOLE, LOCAL, UNREACHABLE, Route, RouteNetlink, Rule
 from halma.forwarding.tables import DictionaryMap, Tables, name_of
 
 _SEG6, _SEG6_LOCAL = 5, 7
@@ -52,6 +52,8 @@ _INNER_RULE, _TUNNEL_RULE, _INNER_REST = 5248, 5264, 5280  # + the claimed numbe
 _SEGMENTS = int(ipaddress.IPv6Address("fd13:5213::"))
 _SOURCE_BITS, _DESTINATION_BITS = 384, 512  # where in a tunnel packet the inner address begins
 _EVERYTHING = bytes(16)
+_FIRST = 1
+"""The metric of a route that comes before those of the kernel's own."""
 
 _TABLE = """
 table ip6 {mark} {{
@@ -182,6 +184,8 @@ class Seg6Plane:
     def _make_routes(self, undo: contextlib.ExitStack) -> None:
         number = self._claim.number
         if self._at_anchor:
+            for address in self.settings.addresses:  # decapsulated packets are routed by this table alone, and may be for us
+                self._netlink.replace_route(Route(address, 128, self._device, metric=_FIRST, kind=LOCAL))
             for prefix, length in self.settings.prefixes:
                 self._netlink.replace_route(Route(prefix, length, self._device))
                 rule = Rule(
