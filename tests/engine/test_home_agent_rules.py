@@ -178,10 +178,22 @@ def test_a_home_registration_stays_one() -> None:
 
 
 @pytest.mark.rfc("6275#9.5.1-2", "6275#9.5.4-1")
-@pytest.mark.parametrize("home", ["ff02::1", "fe80::1", "::"])
-def test_a_home_address_that_cannot_be_is_dropped(home: str) -> None:
+@pytest.mark.rfc("6275#9.3.1-1", "6275#9.3.1-5", "6275#9.3.3-2", "6275#10.3.1-9")
+@pytest.mark.parametrize("home", ["ff02::1", "fe80::1", "::", "::1"])
+def test_a_home_address_that_cannot_be_is_dropped_and_its_sender_told(home: str) -> None:
+    agent = Agent()
     with pytest.raises(SilenceError):
-        Agent().update(1, home=IPv6Address(home).packed)
+        agent.update(1, home=IPv6Address(home).packed)
+    assert of_kind(agent.effects, Send) == [Send(AGENT, CARE_OF, BindingError(1, IPv6Address(home).packed, ()))]
+    sent = of_kind(agent.give(MessageReceived(CARE_OF, AGENT, UnknownMessage(99, b""), IPv6Address(home).packed)), Send)
+    assert [send.message for send in sent] == [BindingError(1, IPv6Address(home).packed, ())]
+
+
+def test_an_update_without_the_option_from_an_address_that_cannot_be_is_dropped() -> None:
+    agent = Agent()
+    with pytest.raises(SilenceError):
+        agent.update(1, home=IPv6Address("fe80::1").packed, care_of=IPv6Address("fe80::1").packed, lifetime=0)
+    assert not of_kind(agent.effects, Send)
 
 
 @pytest.mark.rfc("6275#9.5.4-5", "6275#9.5.4-6", "6275#9.5.4-12", "6275#10.3.1-23", "6275#10.3.1-25", "6275#10.3.1-27")

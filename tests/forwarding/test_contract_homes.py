@@ -70,7 +70,7 @@ def comes_out(network: Network, source: str, outer: str, port: int) -> bool:
 
 
 @pytest.mark.requirement("ANC-2")
-@pytest.mark.rfc("6275#10.4.2-3")
+@pytest.mark.rfc("6275#10.4.2-1")
 def test_the_home_address_goes_first_and_the_rest_of_the_prefix_to_the_gateway(network: Network, planes: Planes) -> None:
     plane = away(planes)
     assert comes_to(network, FIRST, 101) == "far"

@@ -66,7 +66,7 @@ def bound(maps: Collection) -> Collection:
 
 
 @pytest.mark.requirement("ANC-2")
-@pytest.mark.rfc("6275#10.4.2-3")
+@pytest.mark.rfc("6275#10.4.2-1")
 @pytest.mark.parametrize("name", ["anchor_network", "anchor_network_xdp"])
 def test_the_home_address_goes_to_the_care_of_address_and_the_rest_of_the_prefix_to_the_gateway(
     bound: Collection, name: str

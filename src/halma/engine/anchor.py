@@ -31,7 +31,7 @@ from halma.engine.api import (
     Tunnel,
 )
 from halma.engine.heartbeat import Heartbeat, Outcome, PeerChange
-from halma.engine.home_agent import HomeAgent, HomeAgentEffect
+from halma.engine.home_agent import HomeAgent, HomeAgentEffect, is_routable
 from halma.engine.home_agent_discovery import HomeAgentDiscovery
 from halma.engine.home_agent_discovery_api import HomeDiscoveryEffect, HomeDiscoveryEvent, PrefixSolicited
 from halma.engine.home_binding_cache import prefix_of
@@ -307,6 +307,8 @@ class Anchor:
         if event.destination not in self._addresses or not _is_unicast(event.source):
             self.counters["not_addressed_to_us"] += 1
             return []
+        if event.home_address and not is_routable(event.home_address):
+            return self._unknown_binding(event, now)
         message = event.message
         if isinstance(message, BindingUpdate):
             if message.flags & PROXY:
@@ -335,7 +337,7 @@ class Anchor:
         return self._unexpected(event)
 
     def _home_address_option(self, event: HomeAddressOptionReceived | PrefixSolicited, now: Now) -> list[AnchorEffect]:
-        """RFC 6275 section 9.3.1: it has to name a registration of that care-of address, else its sender is told so."""
+        """It has to name a registration of that care-of address."""
         if isinstance(event, HomeAddressOptionReceived) and event.next_header in TAKEN_ANYWAY:
             return []
         binding = None if self._home is None else self._home.cache.registered(event.home_address)
@@ -344,9 +346,13 @@ class Anchor:
         if event.destination not in self._addresses or not _is_unicast(event.source):
             self.counters["not_addressed_to_us"] += 1
             return []
+        return [*self._unknown_binding(event, now)]
+
+    def _unknown_binding(self, event: MessageReceived | HomeAddressOptionReceived | PrefixSolicited, now: Now) -> list[Effect]:
+        """RFC 6275 section 9.3.1: the packet is dropped, and its sender told with the option's address as it came."""
         self.counters["home_address_options_unbound"] += 1
         error = BindingError(BindingErrorStatus.UNKNOWN_BINDING, event.home_address, ())
-        return [*self._error(Send(event.destination, event.source, error), now)]
+        return self._error(Send(event.destination, event.source, error), now)
 
     def _discover(self, event: HomeDiscoveryEvent, now: Now) -> Sequence[AnchorEffect]:
         refused = self._home_address_option(event, now) if isinstance(event, PrefixSolicited) else []

@@ -157,7 +157,7 @@ class HomeAgent:
         """Take a Binding Update without the proxy flag that came for us."""
         self.counters["binding_updates_received"] += 1
         request = HomeRequest(event, message)
-        if not _is_routable(request.home_address) or not request.is_complete:
+        if not is_routable(request.home_address) or not request.is_complete:
             return self._discard()
         return self._protected(request) or self._consider(request, now)
 
@@ -253,7 +253,7 @@ class HomeAgent:
     # ---- registration ----
 
     def _register(self, request: HomeRequest, binding: HomeBinding | None, now: Now) -> list[HomeAgentEffect]:
-        if not _is_routable(request.care_of_address) or request.care_of_address == request.destination:
+        if not is_routable(request.care_of_address) or request.care_of_address == request.destination:
             return self._refuse(request, Status.INVALID_CARE_OF_ADDRESS)
         registered = binding is not None and binding.state is HomeState.REGISTERED
         if binding is not None and registered and binding.mobile_router != request.mobile_router:
@@ -604,6 +604,6 @@ def _counter(status: int) -> str:
     return f"bu_refused_{name_of(Status, status).lower()}"
 
 
-def _is_routable(address: bytes) -> bool:
+def is_routable(address: bytes) -> bool:
     """A unicast address that packets can be sent to from afar: not unspecified, loopback, multicast or link-local."""
     return any(address[:15]) and address[0] != 0xFF and not (address[0] == 0xFE and address[1] & 0xC0 == 0x80)
