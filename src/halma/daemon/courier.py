@@ -131,7 +131,8 @@ class Courier:
     @staticmethod
     def _refused(packet: Packet, whole: bytes, place: int) -> MalformedReceived | None:
         """A packet with an option that must not be skipped: its sender is told, unless the option asks for silence, the packet
-        is an ICMPv6 error itself (RFC 4443 section 2.4 e), or the stack has it as well."""
+        is an ICMPv6 error itself (RFC 4443 section 2.4 e), or the stack has it as well. None of our addresses is multicast, so
+        the options that ask for silence there are told of too."""
         silent = whole[place] & NOT_SKIPPED == DISCARDED_IN_SILENCE
         kind = packet.payload[:1]
         error = packet.next_header == NextHeader.ICMPV6 and (kind < FIRST_INFORMATIONAL or kind == REDIRECT)
