@@ -75,6 +75,7 @@ def network(namespace: Callable[[str], str], tmp_path: Path, request: pytest.Fix
     "6275#8.4-14", "6275#8.4-15", "6275#8.5-17", "6275#8.5-18", "6275#10.4.2-7", "6275#10.4.3-1", "6275#11.3.4-3",
     "6275#11.3.4-7",
 )  # fmt: skip
+@pytest.mark.parametrize("network", ["auto", "tun"], indirect=True)
 def test_a_node_that_is_away_listens_and_speaks_through_its_tunnel(network: Network) -> None:
     network.start_daemons()
     network.plug(1)

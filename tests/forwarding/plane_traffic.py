@@ -122,6 +122,7 @@ def transfer(network: Network, sender: str, receiver: str, target: str, size: in
                 came += len(data)
 
     with listener, client:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of tests before are still on their way out
         listener.bind(("::", 5001))
         listener.listen()
         listener.settimeout(10)

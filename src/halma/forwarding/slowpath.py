@@ -200,8 +200,9 @@ class SlowPath:
         assert self._group_port is not None
         for _ in range(_BUDGET):
             packet = self._group_port.receive()
-            if tunnelling.total_length(packet) is not None and tunnelling.may_be_forwarded(packet):
-                for piece in offload.finished(packet):
+            length = tunnelling.total_length(packet)
+            if length is not None and tunnelling.may_be_forwarded(packet):
+                for piece in offload.finished(packet[:length]):
                     self.to_listeners(piece, None)
 
     def to_listeners(self, packet: bytes, sender: Tunnel | None) -> None:
