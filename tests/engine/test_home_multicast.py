@@ -19,6 +19,7 @@ from halma.engine.home_multicast import (
     QUERY_INTERVAL,
     REPORTS_PER_SECOND,
     SOURCES,
+    STARTUP_QUERY_COUNT,
     STARTUP_QUERY_INTERVAL,
     HomeMulticast,
 )
@@ -87,11 +88,26 @@ def test_a_node_that_is_away_is_asked_at_once_and_for_ever() -> None:
     (query,) = [e for e in agent.advance(0) if isinstance(e, SendListenerQuery)]
     assert query.tunnel == Tunnel(AGENT, CARE_OF)
     assert query.source == IPv6Address("fe80::1").packed
-    assert query.message == general_query(10000, 2, 125)
-    assert queries(agent.advance(STARTUP_QUERY_INTERVAL - 1)) == []
-    assert len(queries(agent.advance(1))) == 1
+    assert query.message == general_query(1000, 2, 125)
+    say(agent, LISTENS)
     agent.update(2, lifetime=1000)
+    assert queries(agent.advance(QUERY_INTERVAL - 1)) == []
+    assert len(queries(agent.advance(1))) == 1
     assert len(queries(agent.advance(4 * QUERY_INTERVAL))) == 4
+
+
+@pytest.mark.rfc("6275#10.4.3-1")
+def test_a_node_that_does_not_answer_is_asked_again_soon() -> None:
+    agent = away()
+    agent.update(2, lifetime=1000)
+    assert len(queries(agent.advance(STARTUP_QUERY_INTERVAL))) == 2
+    say(agent, LEAVES)
+    assert queries(agent.advance(STARTUP_QUERY_INTERVAL)) == []
+    agent.update(3, lifetime=1000, care_of=ELSEWHERE)
+    assert (
+        queries(agent.advance(STARTUP_QUERY_INTERVAL * (STARTUP_QUERY_COUNT + 1))) == [(AGENT, ELSEWHERE)] * STARTUP_QUERY_COUNT
+    )
+    assert len(queries(agent.advance(QUERY_INTERVAL))) == 1
 
 
 def test_nobody_is_asked_where_it_is_not_wanted() -> None:

@@ -40,11 +40,13 @@ from halma.wire.mld import (
 
 ROBUSTNESS_VARIABLE = 2
 QUERY_INTERVAL = 125
-QUERY_RESPONSE_INTERVAL = 10.0
+QUERY_RESPONSE_INTERVAL = 1.0
 MULTICAST_ADDRESS_LISTENING_INTERVAL = ROBUSTNESS_VARIABLE * QUERY_INTERVAL + 2 * QUERY_RESPONSE_INTERVAL
-STARTUP_QUERY_INTERVAL = QUERY_INTERVAL / 4
-STARTUP_QUERY_COUNT = ROBUSTNESS_VARIABLE
-"""RFC 9777 section 9: seconds, and numbers."""
+STARTUP_QUERY_INTERVAL = 2.0
+STARTUP_QUERY_COUNT = 4
+"""RFC 9777 section 9: seconds, and numbers. A link with many listeners wants their answers spread over the ten seconds of
+section 9.3, and a querier that is in no hurry (section 9.6); a tunnel has one, which has just moved and may be out of reach
+for a moment, so it is asked again until it has answered."""
 GROUPS_OF_A_NODE = 32
 GROUPS = 1024
 LISTENERS_OF_A_GROUP = 256
@@ -71,6 +73,7 @@ class _Listener:
     home_address: bytes
     tunnel: Tunnel
     startup_queries: int = 0
+    """How many more times it is asked soon, unless it answers."""
     groups: dict[bytes, Sources] = field(default_factory=dict)
 
 
@@ -158,8 +161,8 @@ class HomeMulticast:
         return effects
 
     def _ask(self, listener: _Listener, now: Now) -> SendListenerQuery:
+        interval = STARTUP_QUERY_INTERVAL if listener.startup_queries > 1 else QUERY_INTERVAL
         listener.startup_queries = max(0, listener.startup_queries - 1)
-        interval = STARTUP_QUERY_INTERVAL if listener.startup_queries else QUERY_INTERVAL
         self._deadlines.set((listener.home_address, QUERY), now.monotonic + interval)
         self.counters["listener_queries_sent"] += 1
         source = LINK_LOCAL_PREFIX + listener.tunnel.local[8:]
@@ -175,6 +178,9 @@ class HomeMulticast:
         if listener is None or not self._meter.allows(listener.home_address, REPORTS_PER_SECOND, now.monotonic):
             self.counters["listener_reports_ignored"] += 1
             return []
+        if listener.startup_queries > 0:
+            listener.startup_queries = 0
+            self._deadlines.set((listener.home_address, QUERY), now.monotonic + QUERY_INTERVAL)
         try:
             records = _records(event.message)
         except DecodeError:
