@@ -10,19 +10,14 @@ description.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 from msgspec import inspect
 
-from halma.daemon import configuration_types as types
 from halma.daemon.configuration import AnchorConfiguration, GatewayConfiguration, NodeConfiguration
-from halma.daemon.configuration_gateway import AccessPrefix, EthernetAddress, FixedLinkLocalAddress
-from halma.daemon.configuration_home import KeyFile
-from halma.daemon.configuration_reader import READ, declared, unwrap
-from halma.text import show_address, show_identifier, show_link_layer_address
+from halma.daemon.configuration_reader import TEXT, declared, unwrap
 
 FILES = (("anchor.toml", AnchorConfiguration), ("gateway.toml", GatewayConfiguration), ("node.toml", NodeConfiguration))
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "configuration.md"
@@ -41,38 +36,11 @@ first, then the pattern with the most characters besides `*`.
 """
 
 
-def _kind(annotated: Any) -> Any:
-    """The function that reads values of an annotated type."""
-    return next(meta.extra[READ] for meta in get_args(annotated)[1:] if meta.extra)
-
-
-KINDS: dict[Any, tuple[str, Callable[[Any], str]]] = {
-    _kind(types.Address): ("address", show_address),
-    _kind(types.LinkLocalAddress): ("link-local address", show_address),
-    _kind(FixedLinkLocalAddress): ("link-local address or `::`", show_address),
-    _kind(types.LinkLayerAddress): ("link-layer address", show_link_layer_address),
-    _kind(EthernetAddress): ("link-layer address", show_link_layer_address),
-    _kind(types.AnyPrefix): ("prefix", str),
-    _kind(types.HomeNetworkPrefix): ("/64 prefix", str),
-    _kind(AccessPrefix): ("prefix, /16 to /64", str),
-    _kind(types.DomainName): ("domain name", str),
-    _kind(types.Identifier): ("identifier", show_identifier),
-    _kind(types.Interface): ("interface", str),
-    _kind(types.InterfacePattern): ("interface or pattern", str),
-    _kind(types.AbsolutePath): ("path", str),
-    _kind(types.SocketPath): ("path", str),
-    _kind(KeyFile): ("path of a key file", str),
-}
-
-
 def type_text(kind: inspect.Type) -> str:
     """A type as the page says it."""
     kind, extra, _ = unwrap(kind)
-    if READ in extra:
-        return KINDS[extra[READ]][0]
-    if isinstance(kind, inspect.UnionType):
-        (only,) = (one for one in kind.types if not isinstance(one, inspect.NoneType))
-        return type_text(only)
+    if TEXT in extra:
+        return str(extra[TEXT].kind)
     if isinstance(kind, inspect.VarTupleType):
         return f"list of {type_text(kind.item_type)}"
     if isinstance(kind, inspect.LiteralType):
@@ -98,8 +66,8 @@ def default_text(field: inspect.Field) -> str:
 def to_toml(kind: inspect.Type, value: Any) -> str:
     """A value as TOML writes it."""
     kind, extra, _ = unwrap(kind)
-    if READ in extra:
-        return f'"{KINDS[extra[READ]][1](value)}"'
+    if TEXT in extra:
+        return f'"{extra[TEXT].show(value)}"'
     if isinstance(kind, inspect.VarTupleType):
         return "[" + ", ".join(to_toml(kind.item_type, one) for one in value) + "]"
     if isinstance(value, bool):

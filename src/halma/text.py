@@ -34,6 +34,10 @@ class Prefix(NamedTuple):
         shift = 128 - self.length
         return int.from_bytes(address, "big") >> shift == int.from_bytes(self.address, "big") >> shift
 
+    def overlaps(self, other: Prefix) -> bool:
+        """Whether the two have addresses in common: then the shorter one has all of the longer one's."""
+        return self.contains(other.address) if self.length <= other.length else other.contains(self.address)
+
     def __str__(self) -> str:
         return show_prefix(self.address, self.length)
 

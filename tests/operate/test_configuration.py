@@ -172,8 +172,9 @@ def profile(text: str) -> str:
         (ANCHOR.replace("core0", "core*"), 'anchor.interfaces[0]: "core*" is a pattern; the name of one interface is needed'),
         (ANCHOR.replace("core0", "a/b"), 'anchor.interfaces[0]: "a/b" cannot be the name of an interface (1 to 15 bytes, '),
         (ANCHOR.replace('"core0"', '"a", "b", "a"'), "anchor.interfaces[2]: is listed twice"),
+        (ANCHOR + POOL + "[[peer]]\naddress='2001:db8::5'\nnodes=['a', 'b', 'b']", "peer[0].nodes[2]: is listed twice"),
         (ANCHOR.replace("2001:db8:1::1", "ff02::1"), 'anchor.addresses[0]: "ff02::1" is a multicast address; a global or '),
-        (ANCHOR.replace("2001:db8:1::1", "::"), 'anchor.addresses[0]: "::" is a unspecified address'),
+        (ANCHOR.replace("2001:db8:1::1", "::"), 'anchor.addresses[0]: "::" is the unspecified address'),
         (ANCHOR.replace("2001:db8:1::1", "fe80::1%lo"), 'anchor.addresses[0]: "fe80::1%lo" has a zone (%...); write the '),
         (ANCHOR.replace("2001:db8:1::1", "192.0.2.1"), 'anchor.addresses[0]: "192.0.2.1" is not an IPv6 address'),
         (ANCHOR + "control_socket = 'run/x'", 'anchor.control_socket: "run/x" is not an absolute path'),
@@ -184,9 +185,13 @@ def profile(text: str) -> str:
         (ANCHOR + "[anchor.revocation]\ninitial_delay_seconds = nan", "anchor.revocation.initial_delay_seconds: nan is less"),
         (ANCHOR + "[anchor.revocation]\nmaximum_timeout_seconds = 0.7", "anchor.revocation.maximum_timeout_seconds: is less"),
         (ANCHOR + "default_lifetime_seconds = 90000", "anchor.default_lifetime_seconds: 90000 is more than maximum_lifetime_"),
-        (ANCHOR + POOL.replace("/40", "/65"), "pool[0].prefix: a pool of /64 prefixes is a /3 to /64, not a /65"),
+        (
+            ANCHOR + POOL.replace("/40", "/65"),
+            'pool[0].prefix: "2001:db8:100::/65" is a /65; a pool of /64 prefixes is a /3 to /64',
+        ),
         (ANCHOR + POOL.replace("::/40", "::"), 'pool[0].prefix: "2001:db8:100::" is not an IPv6 prefix: the /length is mis'),
         (ANCHOR + POOL.replace("/40", "/x"), 'pool[0].prefix: "2001:db8:100::/x" is not an IPv6 prefix: the length must be 0'),
+        (ANCHOR + POOL.replace('"main"', '["main"]'), "pool[0].name: must be a string, not a list"),
         (ANCHOR + POOL + SECOND_POOL.replace("second", "main"), 'pool[1].name: "main" is the name of pool[0] already'),
         (
             ANCHOR + POOL.replace("2001:db8:100::/40", "2001:db8::/32"),
@@ -293,6 +298,19 @@ def test_a_mistake_is_named_by_its_path(write: Write, text: str, expected: str |
     (found,) = mistakes(write(text))
     assert found.startswith(expected)
     assert found.isprintable()
+
+
+def test_an_entry_of_a_list_keeps_its_path_behind_one_that_is_left_out(write: Write) -> None:
+    overlapping = "'2001:db8:9::/72', '2001:db8:8::/56', '2001:db8:8:1::/64'"
+    text = f"node='a'\nmobile_ipv6=true\nmobile_router=true\nmobile_network_prefixes=[{overlapping}]"
+    assert mistakes(write(ANCHOR + POOL + profile(text))) == [
+        'profile[0].mobile_network_prefixes[0]: "2001:db8:9::/72" is a /72; a mobile network prefix is a /3 to /64',
+        "profile[0].mobile_network_prefixes[2]: 2001:db8:8:1::/64 overlaps 2001:db8:8::/56 of profile[0]",
+    ]
+    assert mistakes(write(GATEWAY.replace('"ap*"', '"", "ap*", "core*"'))) == [
+        'gateway.access[0]: "" cannot be the name of an interface (1 to 15 bytes, no / and no space)',
+        'gateway.access[2]: "core*" takes in "core0", which is towards the anchor',
+    ]
 
 
 def test_a_mistake_does_not_hide_another_of_a_longer_name(write: Write) -> None:

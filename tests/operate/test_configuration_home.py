@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from halma.daemon.configuration import ConfigurationError, load_anchor
-from halma.daemon.configuration_home import AssociationTable, home_agent_settings, home_link
+from halma.daemon.configuration_association import AssociationTable
+from halma.daemon.configuration_home import home_agent_settings, home_link
 from halma.daemon.key_file import read_key
 from halma.engine.api import Association
 from halma.text import read_address
@@ -182,9 +183,9 @@ def test_mistakes_of_associations_are_all_told(write: Write, association: Callab
     )
     assert mistakes(write(BASE + LINK + PROFILE + OTHER + plain + text)) == [
         "association[0].spi: 255 is less than 256 (RFC 4285 section 5.1)",
+        "association[6].spi: 256 is that of association[4], which is for the same node",
         'association[1].node: "*@example.org" is a pattern, and a key belongs to one node',
         "association[5].home_address: belongs to another node by association[4]",
-        "association[6].spi: 256 is that of association[4], which is for the same node",
         "association[8].home_address: lies in the home_prefix of association[7], which is another node's",
         'association[2].node: "plain@example.org" has no mobile_ipv6 = true in profile[2]',
         'association[3].node: "stranger@example.org" has no profile',
@@ -207,7 +208,7 @@ def test_mistakes_of_associations_are_all_told(write: Write, association: Callab
         (LINK + "home_agent_lifetime_seconds = 0", ".home_agent_lifetime_seconds: 0 is less than 1"),
         (LINK + "preferred_lifetime_seconds = 2592001", ".preferred_lifetime_seconds: is more than valid_lifetime_seconds"),
         (LINK.replace("5::/64", "6::/64"), ".prefix: none of the anchor's addresses lies in 2001:db8:6::/64"),
-        (LINK.replace("5::/64", "5::/127"), ".prefix: a home link's prefix is a /3 to /120, not a /127"),
+        (LINK.replace("5::/64", "5::/127"), '.prefix: "2001:db8:5::/127" is a /127; a home link'),
         (LINK.replace("db8:5::/64", "db8::/32"), ".prefix: 2001:db8::/32 overlaps 2001:db8:100::/40 of pool[0]"),
     ],
 )
@@ -263,7 +264,7 @@ def test_a_link_that_another_program_advertises(write: Write) -> None:
         ),
         (
             'mobile_ipv6 = true\nmobile_router = true\nmobile_network_prefixes = ["2001:db8:a::/72"]',
-            "profile[0].mobile_network_prefixes[0]: a mobile network prefix is a /3 to /64, not a /72",
+            'profile[0].mobile_network_prefixes[0]: "2001:db8:a::/72" is a /72; a mobile network prefix is a /3 to /64',
         ),
         (
             'mobile_ipv6 = true\nmobile_router = true\nmobile_network_prefixes = ["2001:db8:100:7::/64"]',

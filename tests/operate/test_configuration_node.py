@@ -89,7 +89,7 @@ def test_the_anchor_may_be_named_instead(tmp_path: Path, key: Path) -> None:
             'other_home_agents = ["2001:db8:1::2"]',
             "node.other_home_agents: there is no",
         ),
-        ("identifier", 'other_home_agents = ["2001:db8:1::1"]\nidentifier', "node.other_home_agents[0]: is listed twice"),
+        ("identifier", 'other_home_agents = ["2001:db8:1::1"]\nidentifier', "node.other_home_agents[0]: is the home_agent"),
         ("identifier", 'home_agent_name = "ha.example.org"\nidentifier', "node.home_agent_name: is given, and so is"),
         ("identifier", 'home_domain = "example.org"\nidentifier', "node.home_domain: is given, and so is home_agent"),
         (
@@ -133,7 +133,7 @@ def test_the_anchor_may_be_named_instead(tmp_path: Path, key: Path) -> None:
         (
             "identifier",
             'mobile_router = true\ninner_interface = "i"\nmobile_network_prefixes = ["2001:db8:f::/96"]\nidentifier',
-            "node.mobile_network_prefixes[0]: 2001:db8:f::/96 is a /96",
+            'node.mobile_network_prefixes[0]: "2001:db8:f::/96" is a /96',
         ),
         (
             "identifier",

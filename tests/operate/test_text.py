@@ -60,6 +60,15 @@ def test_a_prefix_contains_what_it_should() -> None:
 
 
 @pytest.mark.parametrize(
+    ("other", "shared"), [("::/0", True), ("2001:db8::/45", True), ("2001:db8:7::/48", True), ("2001:db8:8::/48", False)]
+)
+def test_prefixes_overlap_where_one_is_in_the_other(other: str, shared: bool) -> None:
+    prefix = read_prefix("2001:db8::/45")
+    assert prefix.overlaps(read_prefix(other)) is shared
+    assert read_prefix(other).overlaps(prefix) is shared
+
+
+@pytest.mark.parametrize(
     ("text", "address"),
     [
         ("02:00:00:00:01:01", "020000000101"),

@@ -3,7 +3,9 @@
 configuration or raise `ConfigurationError` with every mistake in it.
 
 The tables are declared in `configuration_anchor`, `configuration_gateway` and `configuration_node`, what they share in
-`configuration_types`; how a file is read is in `configuration_reader`.
+`configuration_types`, `configuration_association` and `configuration_profiles`; how a file is read is in
+`configuration_reader`. A new key is a declaration in its table, with its bounds and the description that
+`docs/configuration.md` shows, and a line where the engine's settings are made from the table.
 
 Always holds: a configuration that was given has passed every check, and its addresses are 16 bytes.
 """
@@ -14,39 +16,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from halma.daemon.configuration_anchor import (
-    AnchorConfiguration,
-    AnchorTable,
-    PeerTable,
-    PoolTable,
-    ProfileTable,
-    read_anchor,
-)
-from halma.daemon.configuration_gateway import (
-    GatewayConfiguration,
-    GatewayProfileTable,
-    GatewayTable,
-    read_gateway,
-)
-from halma.daemon.configuration_node import NodeAssociationTable, NodeConfiguration, NodeTable, read_node
+from halma.daemon.configuration_anchor import AnchorConfiguration, read_anchor
+from halma.daemon.configuration_gateway import GatewayConfiguration, read_gateway
+from halma.daemon.configuration_node import NodeConfiguration, read_node
 from halma.daemon.configuration_reader import ConfigurationError, Reader, load_table
-from halma.daemon.configuration_types import HeartbeatTable, RevocationTable
 
 __all__ = [
     "AnchorConfiguration",
-    "AnchorTable",
+    "Configuration",
     "ConfigurationError",
     "GatewayConfiguration",
-    "GatewayProfileTable",
-    "GatewayTable",
-    "HeartbeatTable",
-    "NodeAssociationTable",
     "NodeConfiguration",
-    "NodeTable",
-    "PeerTable",
-    "PoolTable",
-    "ProfileTable",
-    "RevocationTable",
     "load",
     "load_anchor",
     "load_gateway",
@@ -54,6 +34,9 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+Configuration = AnchorConfiguration | GatewayConfiguration | NodeConfiguration
+ROLES = ("anchor", "gateway", "node")
+"""Each is the name of a table that its file has, and no other."""
 
 
 def load_anchor(path: str | Path) -> AnchorConfiguration:
@@ -71,10 +54,10 @@ def load_node(path: str | Path) -> NodeConfiguration:
     return _read(Path(path), load_table(Path(path)), read_node)
 
 
-def load(path: str | Path) -> AnchorConfiguration | GatewayConfiguration | NodeConfiguration:
+def load(path: str | Path) -> Configuration:
     """Read a file of any role, known by its [anchor], [gateway] or [node] table. Raises ConfigurationError."""
     table = load_table(Path(path))
-    roles = [role for role in ("anchor", "gateway", "node") if role in table]
+    roles = [role for role in ROLES if role in table]
     if len(roles) != 1:
         found = f"has the tables {' and '.join(f'[{role}]' for role in roles)}"
         if not roles:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """anchor.toml: its tables, each key declared and described once, and what must hold between them. The tables of the home agent
-are in `configuration_home`.
+are in `configuration_home` and `configuration_association`.
 
 RFC 5213 sections 9.1 and 9.3 (variables of the anchor and of the domain), 6.2 (profiles), RFC 5846 section 11, RFC 5847
 section 5. The descriptions here are the reference that `docs/configuration.md` is generated from.
@@ -16,36 +16,29 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, field
 
-from halma.daemon.configuration_home import (
-    AssociationTable,
-    HomeAgentTable,
-    HomeLinkTable,
-    association_key,
-    check_associations,
-    check_home_agent,
-    check_home_links,
-)
-from halma.daemon.configuration_reader import Reader, repeated
+from halma.daemon.configuration_association import AssociationTable, check_associations
+from halma.daemon.configuration_home import HomeAgentTable, HomeLinkTable, check_home_agent, check_home_links
+from halma.daemon.configuration_profiles import check_nodes, check_patterns, check_prefix_owners
+from halma.daemon.configuration_reader import TEXT, Reader, repeated
 from halma.daemon.configuration_types import (
-    CONTROL_SOCKET,
     HNP_LENGTH,
-    PATH_MTU,
-    PLANE,
-    STATE_DIRECTORY,
-    TIMESTAMP_BASED_APPROACH,
+    SHORTEST_PREFIX,
     AbsolutePath,
     Address,
     AnyPrefix,
+    ControlSocket,
+    DataPlane,
     HeartbeatTable,
     HomeNetworkPrefix,
     Identifier,
     Interface,
     Lifetime,
+    MobileNetworkPrefix,
     PathMtu,
-    PlaneName,
     RevocationTable,
-    SocketPath,
-    check_patterns,
+    TimestampBasedApproach,
+    check_revocation,
+    prefix_of_length,
 )
 from halma.engine.policy import Peer, Profile
 from halma.policy.anchor import AnchorPolicy
@@ -54,6 +47,7 @@ from halma.security.authentication import Key
 from halma.text import Prefix, show_address, show_identifier
 
 Role = Literal["lma", "ha"]
+PoolPrefix = Annotated[Prefix, Meta(extra={TEXT: prefix_of_length("a pool of /64 prefixes", SHORTEST_PREFIX, HNP_LENGTH)})]
 
 
 class AnchorTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,25 +77,25 @@ class AnchorTable(msgspec.Struct, frozen=True, kw_only=True):
             min_length=1,
         ),
     ] = ("lma", "ha")
-    control_socket: Annotated[SocketPath, Meta(description=CONTROL_SOCKET)] = "/run/halma/anchor.sock"
-    state_directory: Annotated[AbsolutePath, Meta(description=STATE_DIRECTORY)] = "/var/lib/halma"
-    plane: Annotated[PlaneName, Meta(description=PLANE)] = "auto"
-    path_mtu: Annotated[PathMtu, Meta(description=PATH_MTU)] = 1500
+    control_socket: ControlSocket = "/run/halma/anchor.sock"
+    state_directory: Annotated[
+        AbsolutePath,
+        Meta(
+            description="Where the daemon keeps what must survive a restart: the restart counter (RFC 5847 section 3.2), and "
+            "which node each prefix of its pools belongs to."
+        ),
+    ] = "/var/lib/halma"
+    plane: DataPlane = "auto"
+    path_mtu: PathMtu = 1500
     maximum_bindings: Annotated[
         int,
         Meta(description="The most bindings that are kept; sets the size of the kernel's tables.", ge=1, le=16_777_216),
     ] = 65536
     default_lifetime_seconds: Annotated[
-        Lifetime,
-        Meta(
-            description="The longest registration, in seconds, that a node gets whose profile says nothing.",
-        ),
+        Lifetime, Meta(description="The longest registration, in seconds, that a node gets whose profile says nothing.")
     ] = 3600
     maximum_lifetime_seconds: Annotated[
-        Lifetime,
-        Meta(
-            description="The longest registration, in seconds, that any node gets, whatever its profile says.",
-        ),
+        Lifetime, Meta(description="The longest registration, in seconds, that any node gets, whatever its profile says.")
     ] = 86400
     minimum_delay_before_bce_delete_ms: Annotated[
         int,
@@ -125,7 +119,7 @@ class AnchorTable(msgspec.Struct, frozen=True, kw_only=True):
         bool,
         Meta(description="Whether such a request waits at all (RFC 5213 sections 5.4.1.2 and 5.4.1.3)."),
     ] = True
-    timestamp_based_approach: Annotated[bool, Meta(description=TIMESTAMP_BASED_APPROACH)] = True
+    timestamp_based_approach: TimestampBasedApproach = True
     timestamp_validity_window_ms: Annotated[
         int,
         Meta(
@@ -150,7 +144,7 @@ class PoolTable(msgspec.Struct, frozen=True, kw_only=True):
     """Home network prefixes to give to nodes, a /64 each. The anchor is the router that the network sends them to."""
 
     name: Annotated[str, Meta(description="The name that profiles call the pool by.")]
-    prefix: Annotated[AnyPrefix, Meta(description="The prefix that the /64s are cut from: itself a /64 or shorter.")]
+    prefix: Annotated[PoolPrefix, Meta(description="The prefix that the /64s are cut from: itself a /64 or shorter.")]
 
 
 class PeerTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,6 +174,20 @@ class PeerTable(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(description="Proxy Binding Updates a second that are taken from it; 0 for no limit.", ge=0, le=10_000_000),
     ] = 0
+
+    @property
+    def addresses(self) -> Prefix:
+        """Where its messages come from: of an address and a prefix, the one that is given."""
+        return Prefix(self.address or bytes(16), 128) if self.prefix is None else self.prefix
+
+    @property
+    def called(self) -> str:
+        """What the gateway is called in logs and tables."""
+        return self.name or (str(self.addresses) if self.address is None else show_address(self.address))
+
+    def entry(self) -> tuple[bytes, int, Peer]:
+        """What the policy is told of it."""
+        return (*self.addresses, Peer(self.called, self.nodes, self.global_revocation, self.rate_limit_per_second))
 
 
 class ProfileTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -214,7 +222,7 @@ class ProfileTable(msgspec.Struct, frozen=True, kw_only=True):
         bool, Meta(description="Whether it may register as a mobile router, which moves a network (RFC 3963).")
     ] = False
     mobile_network_prefixes: Annotated[
-        tuple[AnyPrefix, ...],
+        tuple[MobileNetworkPrefix, ...],
         Meta(
             description="The networks that it moves, each a /64 or shorter. Not for a pattern. Without, it is the home network "
             "prefix itself."
@@ -228,9 +236,7 @@ class ProfileTable(msgspec.Struct, frozen=True, kw_only=True):
     ] = 1
     lifetime_seconds: Annotated[
         Lifetime | None,
-        Meta(
-            description="The longest registration that the node gets, in seconds. Default: `default_lifetime_seconds`.",
-        ),
+        Meta(description="The longest registration that the node gets, in seconds. Default: `default_lifetime_seconds`."),
     ] = None
 
 
@@ -248,14 +254,14 @@ class AnchorConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     def keys(self) -> list[Key]:
         """The security associations with their keys, read from their files. Raises ValueError when a file has changed for the
         worse since the configuration was read."""
-        return [association_key(association) for association in self.associations]
+        return [association.key() for association in self.associations]
 
     def policy(self) -> AnchorPolicy:
         """What the anchor's engine asks."""
         only_pool = self.pools[0].name if len(self.pools) == 1 else ""
         default_lifetime = self.anchor.default_lifetime_seconds
         return AnchorPolicy(
-            (_peer_entry(peer) for peer in self.peers),
+            (peer.entry() for peer in self.peers),
             (
                 Profile(
                     node=profile.node,
@@ -274,19 +280,6 @@ class AnchorConfiguration(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def _peer_prefix(peer: PeerTable) -> Prefix:
-    return Prefix(peer.address, 128) if peer.address is not None else peer.prefix or Prefix(bytes(16), 128)
-
-
-def _peer_name(peer: PeerTable) -> str:
-    return peer.name or (show_address(peer.address) if peer.address is not None else str(_peer_prefix(peer)))
-
-
-def _peer_entry(peer: PeerTable) -> tuple[bytes, int, Peer]:
-    made = Peer(_peer_name(peer), peer.nodes, peer.global_revocation, peer.rate_limit_per_second)
-    return (*_peer_prefix(peer), made)
-
-
 def read_anchor(table: Mapping[str, Any], reader: Reader) -> AnchorConfiguration | None:
     """Read the tables of anchor.toml and check them against one another; mistakes go to `reader`."""
     configuration = reader.table(AnchorConfiguration, table)
@@ -300,17 +293,16 @@ def read_anchor(table: Mapping[str, Any], reader: Reader) -> AnchorConfiguration
     return configuration
 
 
-def _names_written(table: Mapping[str, Any]) -> set[object]:
+def _names_written(table: Mapping[str, Any]) -> set[str]:
     """The names of all pools in the file, also of those that could not be read, so that a mistake in a pool is not
     followed by one in each profile."""
     pools = table.get("pool", [])
-    return {pool.get("name") for pool in pools if isinstance(pool, dict)} if isinstance(pools, list) else set()
+    if not isinstance(pools, list):
+        return set()
+    return {str(pool.get("name", "")) for pool in pools if isinstance(pool, dict)}
 
 
 def _check_anchor(anchor: AnchorTable, reader: Reader) -> None:
-    for name, entries in (("addresses", anchor.addresses), ("interfaces", anchor.interfaces), ("roles", anchor.roles)):
-        for index, _ in repeated(entries):
-            reader.mistake(f"anchor.{name}[{index}]", "is listed twice")
     if anchor.mobile_node_generated_timestamp and not anchor.timestamp_based_approach:
         reader.mistake(
             "anchor.mobile_node_generated_timestamp", "must not be set without timestamp_based_approach (RFC 5213 section 9.3)"
@@ -320,27 +312,20 @@ def _check_anchor(anchor: AnchorTable, reader: Reader) -> None:
             "anchor.default_lifetime_seconds",
             f"{anchor.default_lifetime_seconds} is more than maximum_lifetime_seconds ({anchor.maximum_lifetime_seconds})",
         )
-    if anchor.revocation.maximum_timeout_seconds < anchor.revocation.initial_delay_seconds:
-        reader.mistake("anchor.revocation.maximum_timeout_seconds", "is less than initial_delay_seconds")
+    check_revocation(anchor.revocation, "anchor.revocation", reader)
 
 
 def _check_pools(configuration: AnchorConfiguration, reader: Reader) -> None:
     pools = configuration.pools
-    for index, first in repeated([pool.name for pool in pools]):
-        reader.mistake(
-            f"{reader.path_of(pools[index])}.name",
-            f'"{pools[index].name}" is the name of {reader.path_of(pools[first])} already',
-        )
+    for pool, first in repeated(pools, lambda pool: pool.name):
+        reader.mistake(f"{reader.path_of(pool)}.name", f'"{pool.name}" is the name of {reader.path_of(first)} already')
     for pool in pools:
-        path = f"{reader.path_of(pool)}.prefix"
+        path = reader.path_of(pool)
         if not pool.name:
-            reader.mistake(f"{reader.path_of(pool)}.name", "must not be empty")
-        if not 3 <= pool.prefix.length <= HNP_LENGTH:
-            reader.mistake(path, f"a pool of /64 prefixes is a /3 to /{HNP_LENGTH}, not a /{pool.prefix.length}")
-            continue
+            reader.mistake(f"{path}.name", "must not be empty")
         for address in configuration.anchor.addresses:
             if pool.prefix.contains(address):
-                reader.mistake(path, f"contains the anchor's own address {show_address(address)}")
+                reader.mistake(f"{path}.prefix", f"contains the anchor's own address {show_address(address)}")
     ordered = sorted(pools, key=lambda pool: (pool.prefix.address, pool.prefix.length))
     outer = None  # of two prefixes that overlap one contains the other, and it comes first in this order
     for pool in ordered:
@@ -353,7 +338,6 @@ def _check_pools(configuration: AnchorConfiguration, reader: Reader) -> None:
 
 
 def _check_peers(configuration: AnchorConfiguration, reader: Reader) -> None:
-    peers = [peer for peer in configuration.peers if (peer.address is None) != (peer.prefix is None)]
     for peer in configuration.peers:
         path = reader.path_of(peer)
         if peer.address is None and peer.prefix is None:
@@ -365,22 +349,20 @@ def _check_peers(configuration: AnchorConfiguration, reader: Reader) -> None:
         for pool in configuration.pools:
             if peer.address is not None and pool.prefix.contains(peer.address):
                 reader.mistake(f"{path}.address", f"lies in {pool.prefix}, from which nodes get their prefixes")
-    for index, first in repeated([_peer_prefix(peer) for peer in peers]):
-        reader.mistake(
-            f"{reader.path_of(peers[index])}.{'address' if peers[index].address else 'prefix'}",
-            f"is that of {reader.path_of(peers[first])} already",
-        )
-    for index, first in repeated([_peer_name(peer) for peer in peers]):
-        named, other = (peers[index], peers[first]) if peers[index].name else (peers[first], peers[index])
+    peers = [peer for peer in configuration.peers if (peer.address is None) != (peer.prefix is None)]
+    for peer, first in repeated(peers, lambda peer: peer.addresses):
+        key = "prefix" if peer.address is None else "address"
+        reader.mistake(f"{reader.path_of(peer)}.{key}", f"is that of {reader.path_of(first)} already")
+    for peer, first in repeated(peers, lambda peer: peer.called):
+        named, other = (peer, first) if peer.name else (first, peer)
         if named.name:
             reader.mistake(f"{reader.path_of(named)}.name", f'"{named.name}" is the name of {reader.path_of(other)} already')
 
 
-def _check_profiles(configuration: AnchorConfiguration, reader: Reader, pool_names: set[object]) -> None:
+def _check_profiles(configuration: AnchorConfiguration, reader: Reader, pool_names: set[str]) -> None:
     profiles, pools = configuration.profiles, configuration.pools
     known = {pool.name for pool in pools} | pool_names
-    names = ", ".join(f'"{name}"' for name in sorted(map(str, known - {None}))) or "none"
-    owners: dict[Prefix, ProfileTable] = {}
+    names = ", ".join(f'"{name}"' for name in sorted(known - {""})) or "none"
     for profile in profiles:
         path = reader.path_of(profile)
         if profile.pool is not None and profile.pool not in known:
@@ -389,30 +371,20 @@ def _check_profiles(configuration: AnchorConfiguration, reader: Reader, pool_nam
         if profile.pool is None and len(known) != 1 and served and not profile.prefixes:
             what = f"name one of the pools {names}" if known else "there is no pool"
             reader.mistake(f"{path}.pool", f"the node would get no prefix: {what}, or give prefixes")
-        if profile.prefixes and WILDCARD in profile.node:
-            reader.mistake(f"{path}.prefixes", "a pattern names many nodes, and a prefix belongs to one")
         limit = configuration.anchor.maximum_lifetime_seconds
         if profile.lifetime_seconds is not None and profile.lifetime_seconds > limit:
             reader.mistake(
                 f"{path}.lifetime_seconds", f"{profile.lifetime_seconds} is more than the anchor's maximum of {limit}"
             )
         for prefix in profile.prefixes:
-            owner = owners.setdefault(prefix, profile)
-            if owner is not profile:
-                reader.mistake(f"{path}.prefixes", f"{prefix} belongs to {reader.path_of(owner)} already")
             if len(known) == len(pools) and not any(pool.prefix.contains(prefix.address) for pool in pools):
                 reader.mistake(f"{path}.prefixes", f"{prefix} lies in no pool")
             elif profile.pool is not None and any(
                 pool.name == profile.pool and not pool.prefix.contains(prefix.address) for pool in pools
             ):
                 reader.mistake(f"{path}.prefixes", f'{prefix} does not lie in the pool "{profile.pool}"')
-        for index, _ in repeated(profile.prefixes):
-            reader.mistake(f"{path}.prefixes[{index}]", "is listed twice")
-    for index, first in repeated([profile.node for profile in profiles]):
-        reader.mistake(
-            f"{reader.path_of(profiles[index])}.node",
-            f'"{show_identifier(profiles[index].node)}" has a profile already: {reader.path_of(profiles[first])}',
-        )
+    check_nodes(profiles, reader)
+    check_prefix_owners(profiles, reader)
     check_patterns(profiles, reader)
 
 
@@ -427,16 +399,12 @@ def _check_mobile_nodes(configuration: AnchorConfiguration, reader: Reader) -> N
             reader.mistake(f"{path}.mobile_network_prefixes", "needs mobile_router = true")
         if profile.mobile_network_prefixes and WILDCARD in profile.node:
             reader.mistake(f"{path}.mobile_network_prefixes", "a pattern names many nodes, and a network belongs to one")
-        for index, prefix in enumerate(profile.mobile_network_prefixes):
-            where = f"{path}.mobile_network_prefixes[{index}]"
-            if not 3 <= prefix.length <= HNP_LENGTH:
-                reader.mistake(where, f"a mobile network prefix is a /3 to /{HNP_LENGTH}, not a /{prefix.length}")
+        for prefix, where in reader.entries(profile.mobile_network_prefixes, f"{path}.mobile_network_prefixes"):
             for other, owner in owners:
-                if other.contains(prefix.address) or prefix.contains(other.address):
+                if prefix.overlaps(other):
                     reader.mistake(where, f"{prefix} overlaps {other} of {reader.path_of(owner)}")
             for pool in configuration.pools:
-                meets = pool.prefix.contains(prefix.address) or prefix.contains(pool.prefix.address)
-                if meets and prefix not in profile.prefixes:
+                if prefix.overlaps(pool.prefix) and prefix not in profile.prefixes:
                     text = f"{prefix} overlaps the pool {pool.prefix} of {reader.path_of(pool)}"
                     reader.mistake(where, f"{text}; list it among the node's prefixes as well, or take another")
             owners.append((prefix, profile))
@@ -470,8 +438,7 @@ def _check_home(configuration: AnchorConfiguration, table: Mapping[str, Any], re
         elif not profile.mobile_ipv6:
             where = reader.path_of(profile)
             reader.mistake(f"{path}.node", f'"{show_identifier(association.node)}" has no mobile_ipv6 = true in {where}')
-        home = association.home_address or (association.home_prefix.address if association.home_prefix else b"")
+        key, home = association.home
         owner = owners.get(home[:8] + bytes(8), profile)
         if home and owner is not None and owner is not profile:
-            key = "home_address" if association.home_address else "home_prefix"
             reader.mistake(f"{path}.{key}", f"lies in a prefix that belongs to {reader.path_of(owner)}")

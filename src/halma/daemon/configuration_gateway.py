@@ -16,16 +16,14 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, field
 
-from halma.daemon.configuration_reader import READ, Reader, repeated
+from halma.daemon.configuration_profiles import check_nodes, check_patterns, check_prefix_owners
+from halma.daemon.configuration_reader import TEXT, Reader, Text, repeated
 from halma.daemon.configuration_types import (
-    CONTROL_SOCKET,
     HNP_LENGTH,
-    PATH_MTU,
-    PLANE,
-    STATE_DIRECTORY,
-    TIMESTAMP_BASED_APPROACH,
     AbsolutePath,
     Address,
+    ControlSocket,
+    DataPlane,
     HeartbeatTable,
     HomeNetworkPrefix,
     Identifier,
@@ -34,12 +32,13 @@ from halma.daemon.configuration_types import (
     Lifetime,
     LinkLayerAddress,
     PathMtu,
-    PlaneName,
+    RequestedLifetime,
+    RetryInterval,
     RevocationTable,
-    SocketPath,
-    check_patterns,
+    TimestampBasedApproach,
+    check_revocation,
+    prefix_of_length,
     read_link_local_address,
-    read_unicast_prefix,
 )
 from halma.engine.gateway_api import (
     FIXED_LINK_LAYER_ADDRESS,
@@ -48,11 +47,9 @@ from halma.engine.gateway_api import (
     GatewaySettings,
     NodeProfile,
 )
-from halma.engine.heartbeat import HeartbeatSettings
-from halma.engine.revocation import RevocationSettings
 from halma.policy.gateway import GatewayPolicy
 from halma.policy.patterns import WILDCARD
-from halma.text import Prefix, read_link_layer_address, show_identifier, show_link_layer_address
+from halma.text import Prefix, read_link_layer_address, show_address, show_link_layer_address
 from halma.wire import options
 from halma.wire.numbers import AccessTechnology, HandoffIndicatorValue
 
@@ -100,20 +97,16 @@ def read_ethernet_address(text: str) -> bytes:
     return address
 
 
-def read_access_prefix(text: str) -> Prefix:
-    """A prefix that has a /64 in it, for every link. Raises ValueError."""
-    prefix = read_unicast_prefix(text)
-    if not SHORTEST_ACCESS_PREFIX <= prefix.length <= HNP_LENGTH:
-        raise ValueError(
-            f'"{text}" is a /{prefix.length}; a prefix that links get a /{HNP_LENGTH} from is a /{SHORTEST_ACCESS_PREFIX} to '
-            f"/{HNP_LENGTH}"
-        )
-    return prefix
-
-
-AccessPrefix = Annotated[Prefix, Meta(extra={READ: read_access_prefix})]
-FixedLinkLocalAddress = Annotated[bytes, Meta(extra={READ: read_fixed_link_local_address})]
-EthernetAddress = Annotated[bytes, Meta(extra={READ: read_ethernet_address})]
+AccessPrefix = Annotated[
+    Prefix,
+    Meta(extra={TEXT: prefix_of_length("a prefix that links get a /64 from", SHORTEST_ACCESS_PREFIX, HNP_LENGTH)}),
+]
+FixedLinkLocalAddress = Annotated[
+    bytes, Meta(extra={TEXT: Text("link-local address or `::`", read_fixed_link_local_address, show_address)})
+]
+EthernetAddress = Annotated[
+    bytes, Meta(extra={TEXT: Text("link-layer address", read_ethernet_address, show_link_layer_address)})
+]
 
 
 class GatewayTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,16 +135,17 @@ class GatewayTable(msgspec.Struct, frozen=True, kw_only=True):
             "Default: none."
         ),
     ] = b""
-    control_socket: Annotated[SocketPath, Meta(description=CONTROL_SOCKET)] = "/run/halma/gateway.sock"
-    state_directory: Annotated[AbsolutePath, Meta(description=STATE_DIRECTORY)] = "/var/lib/halma"
-    plane: Annotated[PlaneName, Meta(description=PLANE)] = "auto"
-    path_mtu: Annotated[PathMtu, Meta(description=PATH_MTU)] = 1500
-    lifetime_seconds: Annotated[
-        Lifetime,
+    control_socket: ControlSocket = "/run/halma/gateway.sock"
+    state_directory: Annotated[
+        AbsolutePath,
         Meta(
-            description="The registration time that is asked for, in seconds; the anchor may grant less.",
+            description="Where the daemon keeps what must survive a restart: the restart counter (RFC 5847 section 3.2), and "
+            "how its access interfaces were before it changed them."
         ),
-    ] = 3600
+    ] = "/var/lib/halma"
+    plane: DataPlane = "auto"
+    path_mtu: PathMtu = 1500
+    lifetime_seconds: RequestedLifetime = 3600
     local_routing: Annotated[
         bool,
         Meta(
@@ -159,7 +153,7 @@ class GatewayTable(msgspec.Struct, frozen=True, kw_only=True):
             "(EnableMAGLocalRouting, RFC 5213 section 9.2)."
         ),
     ] = False
-    timestamp_based_approach: Annotated[bool, Meta(description=TIMESTAMP_BASED_APPROACH)] = True
+    timestamp_based_approach: TimestampBasedApproach = True
     link_local_address: Annotated[
         FixedLinkLocalAddress,
         Meta(
@@ -199,15 +193,7 @@ class GatewayTable(msgspec.Struct, frozen=True, kw_only=True):
             le=86400,
         ),
     ] = 60.0
-    retry_interval_seconds: Annotated[
-        float,
-        Meta(
-            description="Seconds before the first new try after a refusal that may be temporary; each later one waits twice as "
-            "long, up to 16 times as long.",
-            ge=1,
-            le=3600,
-        ),
-    ] = 32.0
+    retry_interval_seconds: RetryInterval = 32.0
     maximum_attachments: Annotated[int, Meta(description="The most nodes that are served at one time.", ge=1, le=1_048_576)] = (
         65536
     )
@@ -256,10 +242,7 @@ class GatewayProfileTable(msgspec.Struct, frozen=True, kw_only=True):
         AccessTechnologyName | None, Meta(description="The kind of link to this node. Default: as the gateway says.")
     ] = None
     lifetime_seconds: Annotated[
-        Lifetime | None,
-        Meta(
-            description="The registration time that is asked for, in seconds. Default: as the gateway says.",
-        ),
+        Lifetime | None, Meta(description="The registration time that is asked for, in seconds. Default: as the gateway says.")
     ] = None
 
 
@@ -283,20 +266,14 @@ class GatewayConfiguration(msgspec.Struct, frozen=True, kw_only=True):
             lifetime=table.lifetime_seconds,
             path_mtu=table.path_mtu,
             local_routing=table.local_routing,
-            heartbeat=HeartbeatSettings(
-                table.heartbeat.enabled, table.heartbeat.interval_seconds, table.heartbeat.missing_allowed
-            ),
+            heartbeat=table.heartbeat.settings(),
             restart_counter=restart_counter,
             advertisement_interval=table.advertisement_interval_seconds,
             presence_interval=table.presence_interval_seconds,
             retry_interval=table.retry_interval_seconds,
             maximum_attachments=table.maximum_attachments,
             access_prefix=table.access_prefix,
-            revocation=RevocationSettings(
-                table.revocation.maximum_retries,
-                table.revocation.initial_delay_seconds,
-                table.revocation.maximum_timeout_seconds,
-            ),
+            revocation=table.revocation.settings(),
         )
 
     def policy(self) -> GatewayPolicy:
@@ -330,15 +307,11 @@ def read_gateway(table: Mapping[str, Any], reader: Reader) -> GatewayConfigurati
 def _check_gateway(gateway: GatewayTable, reader: Reader) -> None:
     if gateway.address == gateway.anchor:
         reader.mistake("gateway.anchor", "is the gateway's own address")
-    for name, entries in (("interfaces", gateway.interfaces), ("access", gateway.access)):
-        for index, _ in repeated(entries):
-            reader.mistake(f"gateway.{name}[{index}]", "is listed twice")
-    for index, pattern in enumerate(gateway.access):
+    for pattern, path in reader.entries(gateway.access, "gateway.access"):
         for interface in gateway.interfaces:
             if fnmatchcase(interface, pattern):
-                reader.mistake(f"gateway.access[{index}]", f'"{pattern}" takes in "{interface}", which is towards the anchor')
-    if gateway.revocation.maximum_timeout_seconds < gateway.revocation.initial_delay_seconds:
-        reader.mistake("gateway.revocation.maximum_timeout_seconds", "is less than initial_delay_seconds")
+                reader.mistake(path, f'"{pattern}" takes in "{interface}", which is towards the anchor')
+    check_revocation(gateway.revocation, "gateway.revocation", reader)
 
 
 def _check_access_prefix(configuration: GatewayConfiguration, reader: Reader) -> None:
@@ -350,38 +323,20 @@ def _check_access_prefix(configuration: GatewayConfiguration, reader: Reader) ->
         if ours.contains(getattr(configuration.gateway, name)):
             reader.mistake("gateway.access_prefix", f"gateway.{name} lies in it; it is for access links alone")
     for profile in configuration.profiles:
-        for index, prefix in enumerate(profile.prefixes):
+        for prefix, path in reader.entries(profile.prefixes, f"{reader.path_of(profile)}.prefixes"):
             if ours.contains(prefix.address):
-                path = f"{reader.path_of(profile)}.prefixes[{index}]"
                 reader.mistake(path, f"{prefix} lies in gateway.access_prefix, which is no home network")
 
 
 def _check_profiles(profiles: tuple[GatewayProfileTable, ...], reader: Reader) -> None:
     addressed = [profile for profile in profiles if profile.link_layer_address is not None]
-    for index, first in repeated([profile.link_layer_address for profile in addressed]):
-        reader.mistake(
-            f"{reader.path_of(addressed[index])}.link_layer_address",
-            f"{show_link_layer_address(addressed[index].link_layer_address or b'')} is that of "
-            f"{reader.path_of(addressed[first])} already",
-        )
-    anonymous = [profile for profile in profiles if profile.link_layer_address is None]
-    for index, first in repeated([profile.node for profile in anonymous]):
-        reader.mistake(
-            f"{reader.path_of(anonymous[index])}.node",
-            f'"{show_identifier(anonymous[index].node)}" has a profile already: {reader.path_of(anonymous[first])}',
-        )
-    owners: dict[Any, GatewayProfileTable] = {}
+    for profile, first in repeated(addressed, lambda profile: profile.link_layer_address):
+        shown = show_link_layer_address(profile.link_layer_address or b"")
+        reader.mistake(f"{reader.path_of(profile)}.link_layer_address", f"{shown} is that of {reader.path_of(first)} already")
+    check_nodes([profile for profile in profiles if profile.link_layer_address is None], reader)
     for profile in profiles:
-        path = reader.path_of(profile)
-        if WILDCARD in profile.node:
-            if profile.link_layer_address is not None:
-                reader.mistake(f"{path}.node", "an interface belongs to one node: with link_layer_address give its identifier")
-            if profile.prefixes:
-                reader.mistake(f"{path}.prefixes", "a pattern names many nodes, and a prefix belongs to one")
-        for index, _ in repeated(profile.prefixes):
-            reader.mistake(f"{path}.prefixes[{index}]", "is listed twice")
-        for prefix in profile.prefixes:
-            owner = owners.setdefault(prefix, profile)
-            if owner is not profile and owner.node != profile.node:
-                reader.mistake(f"{path}.prefixes", f"{prefix} belongs to {reader.path_of(owner)} already")
+        if WILDCARD in profile.node and profile.link_layer_address is not None:
+            path = f"{reader.path_of(profile)}.node"
+            reader.mistake(path, "an interface belongs to one node: with link_layer_address give its identifier")
+    check_prefix_owners(profiles, reader)
     check_patterns(profiles, reader)

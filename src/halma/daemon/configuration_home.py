@@ -1,68 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The home agent's tables of anchor.toml: [home_agent], [[home_link]] and [[association]].
+"""The home agent's tables of anchor.toml: [home_agent] and [[home_link]]. Its associations are in `configuration_association`.
 
 RFC 6275 section 13 (variables of a home agent), sections 7.2 to 7.5 (what it advertises), RFC 4861 section 6.2.1 (by which
-names), RFC 4285 section 5.1 (associations).
+names).
 
-Always holds: a key is in no table; the file that holds it has been looked at when the configuration was read.
+Always holds: what an engine is told of a home link is what its neighbours hear, defaults of RFC 4861 included.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from halma.daemon.configuration_reader import READ, WHY, Reader
-from halma.daemon.configuration_types import (
-    HNP_LENGTH,
-    Address,
-    AnyPrefix,
-    HomeNetworkPrefix,
-    Identifier,
-    Interface,
-    Lifetime,
-    read_absolute_path,
-)
-from halma.daemon.key_file import read_key
+from halma.daemon.configuration_reader import TEXT, WHY, Reader
+from halma.daemon.configuration_types import SHORTEST_PREFIX, Interface, Lifetime, prefix_of_length
 from halma.engine.anchor_settings import Advertising, HomeAgentSettings, HomeLink
-from halma.engine.api import Association
-from halma.policy.patterns import WILDCARD
-from halma.security.authentication import Key
-from halma.text import Prefix, show_identifier
+from halma.text import Prefix
 
-LEAST_SPI = 256
-"""Lower ones are reserved (RFC 4285 section 5.1)."""
-SHORTEST_WINDOW = 3.0
-"""Seconds that a replay window is to exceed (RFC 4285 section 6)."""
-
-
-def read_key_file(text: str) -> str:
-    """The absolute path of a sound key file. Raises ValueError."""
-    read_key(read_absolute_path(text))
-    return text
-
-
-Spi = Annotated[int, Meta(ge=LEAST_SPI, le=0xFFFFFFFF, extra={WHY: "RFC 4285 section 5.1"})]
-Algorithm = Literal["hmac-sha1", "hmac-sha256"]
-KeyFile = Annotated[str, Meta(extra={READ: read_key_file})]
-Window = Annotated[float, Meta(ge=0, le=3600)]
+HomeLinkPrefix = Annotated[Prefix, Meta(extra={TEXT: prefix_of_length("a home link's prefix", SHORTEST_PREFIX, 120)})]
 HomeAgentLifetime = Annotated[int, Meta(ge=1, le=65535)]
 MinimumInterval = Annotated[float, Meta(ge=0.03, le=1350, extra={WHY: "RFC 6275 section 7.5, RFC 4861 section 6.2.1"})]
 MinimumDelay = Annotated[float, Meta(ge=0.03, le=60, extra={WHY: "RFC 6275 section 13"})]
-SPI = "The Security Parameter Index, which tells the node's keys apart (RFC 4285 section 5.1)."
-ALGORITHM = "How the key is used: `hmac-sha1` as RFC 4285 has it, or `hmac-sha256`. Node and anchor must agree for each SPI."
-KEY_FILE = (
-    "The file that holds the key: 16 octets or more in hexadecimal digits, readable by its owner alone (mode 600). "
-    "`umask 077; openssl rand -hex 20 > FILE` makes one."
-)
-REPLAY_WINDOW = (
-    "Seconds that the node's clock may be off; more than 3, or 0 to do without timestamps, so that sequence numbers alone "
-    "protect against replay (RFC 4285 section 6)."
-)
 
 
 class HomeAgentTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,7 +97,7 @@ class HomeLinkTable(msgspec.Struct, frozen=True, kw_only=True):
     whose nodes are served by gateways (a pool) needs none."""
 
     prefix: Annotated[
-        AnyPrefix,
+        HomeLinkPrefix,
         Meta(description="The prefix of the home addresses. One of `anchor.addresses` lies in it: nodes register there."),
     ]
     interface: Annotated[
@@ -223,38 +184,7 @@ class HomeLinkTable(msgspec.Struct, frozen=True, kw_only=True):
         return min(3.0, self.minimum_interval) if given is None else given
 
 
-class AssociationTable(msgspec.Struct, frozen=True, kw_only=True):
-    """A security association with a mobile node (RFC 4285): what its key may register. At most one of `home_address` and
-    `home_prefix` is given; with neither it is the prefix that this anchor has given the node."""
-
-    node: Annotated[Identifier, Meta(description="The node's identifier. It has a profile with `mobile_ipv6`.")]
-    spi: Annotated[Spi, Meta(description=SPI)]
-    algorithm: Annotated[Algorithm, Meta(description=ALGORITHM)] = "hmac-sha1"
-    key_file: Annotated[KeyFile, Meta(description=KEY_FILE)]
-    home_address: Annotated[Address | None, Meta(description="The one home address that the key may register.")] = None
-    home_prefix: Annotated[HomeNetworkPrefix | None, Meta(description="The /64 whose addresses it may register.")] = None
-    replay_window_seconds: Annotated[Window, Meta(description=REPLAY_WINDOW)] = 7.0
-
-    @property
-    def handle(self) -> int:
-        """What the security layer knows the association by: the same after the file was read again, in any order."""
-        name = self.spi.to_bytes(4, "big") + self.node
-        return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "big")
-
-
 # ---- for the daemon ----
-
-
-def association_key(table: AssociationTable) -> Key:
-    """The association with its key, read from its file. Raises ValueError when the file has changed for the worse."""
-    association = Association(
-        table.handle,
-        table.node,
-        table.home_address or b"",
-        b"" if table.home_prefix is None else table.home_prefix.address,
-        table.replay_window_seconds,
-    )
-    return Key(association, table.spi, table.algorithm, read_key(table.key_file))
 
 
 def home_link(table: HomeLinkTable, addresses: Sequence[bytes], interface: int, link_layer_address: bytes) -> HomeLink:
@@ -316,15 +246,13 @@ def check_home_links(
     first: dict[str, HomeLinkTable] = {}
     for index, link in enumerate(links):
         path = reader.path_of(link)
-        if not 3 <= link.prefix.length <= 120:
-            reader.mistake(f"{path}.prefix", f"a home link's prefix is a /3 to /120, not a /{link.prefix.length}")
-        elif not any(link.prefix.contains(address) for address in addresses):
+        if not any(link.prefix.contains(address) for address in addresses):
             reader.mistake(f"{path}.prefix", f"none of the anchor's addresses lies in {link.prefix}; nodes register at one")
         for other in links[:index]:
-            if _meet(link.prefix, other.prefix):
+            if link.prefix.overlaps(other.prefix):
                 reader.mistake(f"{path}.prefix", f"{link.prefix} overlaps {other.prefix} of {reader.path_of(other)}")
         for where, pool in pools:
-            if _meet(link.prefix, pool):
+            if link.prefix.overlaps(pool):
                 reader.mistake(f"{path}.prefix", f"{link.prefix} overlaps {pool} of {where}")
         _check_lifetimes(link, path, reader)
         _check_interface(link, first.setdefault(link.interface, link), path, reader)
@@ -364,60 +292,3 @@ def _check_interface(link: HomeLinkTable, first: HomeLinkTable, path: str, reade
         if getattr(link, key) != getattr(first, key):
             where = reader.path_of(first)
             reader.mistake(f"{path}.{key}", f"is not that of {where}, which is on the same interface {link.interface}")
-
-
-def check_associations(
-    associations: Sequence[AssociationTable],
-    homes: Sequence[Prefix],
-    shared: Sequence[Prefix],
-    addresses: Sequence[bytes],
-    reader: Reader,
-) -> None:
-    """Associations against one another, and against where home addresses may lie: `homes` are all such prefixes, `shared` those
-    of home links. What the nodes' profiles say is checked with them."""
-    names: dict[tuple[bytes, int], AssociationTable] = {}
-    owners: dict[bytes, AssociationTable] = {}
-    for table in associations:
-        path = reader.path_of(table)
-        if WILDCARD in table.node:
-            reader.mistake(f"{path}.node", f'"{show_identifier(table.node)}" is a pattern, and a key belongs to one node')
-        before = names.setdefault((table.node, table.spi), table)
-        if before is not table:
-            reader.mistake(f"{path}.spi", f"{table.spi} is that of {reader.path_of(before)}, which is for the same node")
-        if 0 < table.replay_window_seconds <= SHORTEST_WINDOW:
-            text = f"{table.replay_window_seconds:g} is not more than {SHORTEST_WINDOW:g} (RFC 4285 section 6)"
-            reader.mistake(f"{path}.replay_window_seconds", text)
-        if table.home_address is not None and table.home_prefix is not None:
-            reader.mistake(f"{path}.home_prefix", "is given beside a home_address; give one of them")
-        _check_home(table, homes, shared, addresses, reader)
-        home = table.home_address or (table.home_prefix.address if table.home_prefix else b"")
-        other = owners.setdefault(home, table) if home else table
-        if other.node != table.node:
-            key = "home_address" if table.home_address else "home_prefix"
-            reader.mistake(f"{path}.{key}", f"belongs to another node by {reader.path_of(other)}")
-    for table in associations:
-        other = owners.get((table.home_address or b"")[:8] + bytes(8), table)
-        if table.home_address is not None and other.home_prefix is not None and other.node != table.node:
-            text = f"lies in the home_prefix of {reader.path_of(other)}, which is another node's"
-            reader.mistake(f"{reader.path_of(table)}.home_address", text)
-
-
-def _check_home(
-    table: AssociationTable, homes: Sequence[Prefix], shared: Sequence[Prefix], addresses: Sequence[bytes], reader: Reader
-) -> None:
-    path = reader.path_of(table)
-    if table.home_address is not None:
-        if table.home_address in addresses:
-            reader.mistake(f"{path}.home_address", "is the anchor's own address")
-        elif not any(prefix.contains(table.home_address) for prefix in homes):
-            reader.mistake(f"{path}.home_address", "lies in no home link, pool or profile's prefix")
-    elif table.home_prefix is not None:
-        if any(_meet(prefix, table.home_prefix) for prefix in shared):
-            reader.mistake(f"{path}.home_prefix", "is that of a shared home link; give the node's home_address")
-        elif not any(prefix.length <= HNP_LENGTH and prefix.contains(table.home_prefix.address) for prefix in homes):
-            reader.mistake(f"{path}.home_prefix", "lies in no pool or profile's prefix")
-
-
-def _meet(one: Prefix, other: Prefix) -> bool:
-    """Whether two prefixes have addresses in common."""
-    return one.contains(other.address) if one.length <= other.length else other.contains(one.address)

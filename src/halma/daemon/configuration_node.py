@@ -1,70 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
 """node.toml: its tables, each key declared and described once, and what must hold between them.
 
-RFC 6275 sections 11 and 13 (a mobile node's variables), RFC 3963 section 5 (mobile routers), RFC 4285 section 5.1
-(associations), RFC 5026 section 5.1 (home agents by DNS). The descriptions here are the reference that
-`docs/configuration.md` is generated from.
+RFC 6275 sections 11 and 13 (a mobile node's variables), RFC 3963 section 5 (mobile routers), RFC 5026 section 5.1 (home agents
+by DNS). The descriptions here are the reference that `docs/configuration.md` is generated from.
 
-Always holds: a `NodeConfiguration` that `read_node` gives has no mistake in it; a key is in no table, only the file that holds
-it.
+Always holds: a `NodeConfiguration` that `read_node` gives has no mistake in it.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
-from halma.daemon.configuration_home import ALGORITHM, KEY_FILE, LEAST_SPI, SPI, Algorithm, KeyFile
-from halma.daemon.configuration_reader import WHY, Reader, repeated
+from halma.daemon.configuration_association import NodeAssociationTable
+from halma.daemon.configuration_reader import Reader
 from halma.daemon.configuration_types import (
-    CONTROL_SOCKET,
-    PATH_MTU,
-    PLANE,
+    HNP_LENGTH,
     AbsolutePath,
     Address,
-    AnyPrefix,
+    ControlSocket,
+    DataPlane,
     DomainName,
     HomeNetworkPrefix,
     Identifier,
     Interface,
-    Lifetime,
+    MobileNetworkPrefix,
     PathMtu,
-    PlaneName,
-    SocketPath,
+    RequestedLifetime,
+    RetryInterval,
 )
-from halma.daemon.key_file import read_key
-from halma.engine.api import Association
 from halma.engine.node_api import MobileNetwork
 from halma.policy.patterns import WILDCARD
 from halma.security.authentication import Key
 from halma.text import Prefix
 
-HOME_LENGTH = 64
 MOST_NAME_SERVERS = 3
 LOOPBACK = bytes(15) + b"\x01"
-LONGEST_NETWORK = 64
-"""A mobile network prefix is this long at the most: what its hosts need to form addresses."""
-
-NodeSpi = Annotated[int, Meta(ge=LEAST_SPI, le=0xFFFFFFFF, extra={WHY: "RFC 4285 section 5.1"})]
-
-
-class NodeAssociationTable(msgspec.Struct, frozen=True, kw_only=True):
-    """The security association with the home agent (RFC 4285): the same `spi`, `algorithm` and key as in its table."""
-
-    spi: Annotated[NodeSpi, Meta(description=SPI)]
-    algorithm: Annotated[Algorithm, Meta(description=ALGORITHM)] = "hmac-sha1"
-    key_file: Annotated[KeyFile, Meta(description=KEY_FILE)]
-    timestamps: Annotated[
-        bool,
-        Meta(
-            description="Send timestamps against replay (RFC 4285 section 6). The clock need not be right: the home agent "
-            "tells by how much it is wrong. With `false` they are sent only if the home agent asks for them."
-        ),
-    ] = True
 
 
 class NodeTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,15 +95,12 @@ class NodeTable(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = ()
     identifier: Annotated[Identifier, Meta(description="The node's identifier towards the anchor (RFC 4283).")] = b""
-    lifetime_seconds: Annotated[
-        Lifetime,
-        Meta(description="The registration time that is asked for, in seconds; the home agent may grant less."),
-    ] = 3600
+    lifetime_seconds: RequestedLifetime = 3600
     mobile_router: Annotated[
         bool, Meta(description="Whether a network moves with the node (RFC 3963). It needs an `inner_interface`.")
     ] = False
     mobile_network_prefixes: Annotated[
-        tuple[AnyPrefix, ...], Meta(description="The prefixes of the network behind a mobile router.")
+        tuple[MobileNetworkPrefix, ...], Meta(description="The prefixes of the network behind a mobile router.")
     ] = ()
     explicit_prefixes: Annotated[
         bool,
@@ -149,13 +120,16 @@ class NodeTable(msgspec.Struct, frozen=True, kw_only=True):
             "the home agent must say so too."
         ),
     ] = False
-    control_socket: Annotated[SocketPath, Meta(description=CONTROL_SOCKET)] = "/run/halma/node.sock"
+    control_socket: ControlSocket = "/run/halma/node.sock"
     state_directory: Annotated[
         AbsolutePath,
-        Meta(description="Where the daemon keeps what must survive a restart: sequence numbers, the last registration."),
+        Meta(
+            description="Where the daemon keeps what must survive a restart: sequence numbers, the last registration, and how "
+            "its interface was before it changed it."
+        ),
     ] = "/var/lib/halma"
-    plane: Annotated[PlaneName, Meta(description=PLANE)] = "auto"
-    path_mtu: Annotated[PathMtu, Meta(description=PATH_MTU)] = 1500
+    plane: DataPlane = "auto"
+    path_mtu: PathMtu = 1500
     optimistic_handover: Annotated[
         bool,
         Meta(
@@ -198,15 +172,7 @@ class NodeTable(msgspec.Struct, frozen=True, kw_only=True):
             le=100,
         ),
     ] = 3
-    retry_interval_seconds: Annotated[
-        float,
-        Meta(
-            description="Seconds before the first new try after a refusal that may be temporary; each later one waits twice as "
-            "long, up to 16 times as long.",
-            ge=1,
-            le=3600,
-        ),
-    ] = 32.0
+    retry_interval_seconds: RetryInterval = 32.0
     association: NodeAssociationTable | None = None
 
     @property
@@ -237,12 +203,7 @@ class NodeConfiguration(msgspec.Struct, frozen=True, kw_only=True):
         """The association with its key, read from its file; None where there is none. Raises ValueError when the file has
         changed for the worse."""
         table = self.node.association
-        if table is None:
-            return None
-        name = table.spi.to_bytes(4, "big") + self.node.identifier
-        handle = int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "big")
-        association = Association(handle, self.node.identifier, home_address)
-        return Key(association, table.spi, table.algorithm, read_key(table.key_file))
+        return None if table is None else table.key(self.node.identifier, home_address)
 
 
 def read_node(table: Mapping[str, Any], reader: Reader) -> NodeConfiguration | None:
@@ -260,7 +221,7 @@ def _check_home(node: NodeTable, reader: Reader) -> None:
     if node.home_address is None and node.home_prefix is None:
         reader.mistake("node.home_address", "is missing, and so is home_prefix, in which one could be formed")
     elif node.home_address is not None:
-        if not Prefix(node.prefix, HOME_LENGTH).contains(node.home_address):
+        if not Prefix(node.prefix, HNP_LENGTH).contains(node.home_address):
             reader.mistake("node.home_address", f"does not lie in home_prefix {node.home_prefix}")
         if node.home_address[8:] == bytes(8):
             reader.mistake("node.home_address", "is the anycast address of its link's routers (RFC 4291 section 2.6.1)")
@@ -268,8 +229,9 @@ def _check_home(node: NodeTable, reader: Reader) -> None:
             reader.mistake("node.home_agent", "is the node's own home address")
     if node.home_agent is None and node.other_home_agents:
         reader.mistake("node.other_home_agents", "there is no home_agent that these could be others of")
-    for index, _ in repeated(node.home_agents):
-        reader.mistake(f"node.other_home_agents[{index - 1}]", "is listed twice")
+    for other, path in reader.entries(node.other_home_agents, "node.other_home_agents"):
+        if other == node.home_agent:
+            reader.mistake(path, "is the home_agent already")
     _check_names(node, reader)
 
 
@@ -282,11 +244,9 @@ def _check_names(node: NodeTable, reader: Reader) -> None:
         reader.mistake("node.name_servers", "is given, but there is no home_agent_name and no home_domain to ask for")
     if len(node.name_servers) > MOST_NAME_SERVERS:
         reader.mistake("node.name_servers", f"has {len(node.name_servers)} of them; {MOST_NAME_SERVERS} are asked at the most")
-    for index, server in enumerate(node.name_servers):
+    for server, path in reader.entries(node.name_servers, "node.name_servers"):
         if server == LOOPBACK:
-            reader.mistake(f"node.name_servers[{index}]", "is on this machine, and would itself ask from the home address")
-    for index, _ in repeated(node.name_servers):
-        reader.mistake(f"node.name_servers[{index}]", "is listed twice")
+            reader.mistake(path, "is on this machine, and would itself ask from the home address")
 
 
 def _check_router(node: NodeTable, reader: Reader) -> None:
@@ -301,13 +261,12 @@ def _check_router(node: NodeTable, reader: Reader) -> None:
                 reader.mistake(f"node.{key}", "is given, but mobile_router is false")
     if node.inner_interface == node.interface:
         reader.mistake("node.inner_interface", "is the interface that moves")
-    for index, prefix in enumerate(node.mobile_network_prefixes):
-        path = f"node.mobile_network_prefixes[{index}]"
-        if not 0 < prefix.length <= LONGEST_NETWORK:
-            reader.mistake(path, f"{prefix} is a /{prefix.length}; a mobile network is a /{LONGEST_NETWORK} or shorter")
-        for before in node.mobile_network_prefixes[:index]:
-            if before.contains(prefix.address) or prefix.contains(before.address):
-                reader.mistake(path, f"{prefix} overlaps {before}")
+    before: list[Prefix] = []
+    for prefix, path in reader.entries(node.mobile_network_prefixes, "node.mobile_network_prefixes"):
+        for other in before:
+            if prefix.overlaps(other):
+                reader.mistake(path, f"{prefix} overlaps {other}")
+        before.append(prefix)
 
 
 def _check_security(node: NodeTable, reader: Reader) -> None:

@@ -5,7 +5,8 @@ A struct declares each key once: its type, bounds and description (`msgspec.Meta
 the file. msgspec's own conversion stops at the first mistake; a person who fixes a file wants all of them.
 
 Always holds: reading raises nothing but `ConfigurationError`; what the checks between tables see is well-formed: a wrong value
-counts as left out, and a table that lacks what it must have is left out whole; no key is complained of twice.
+counts as left out, so does what a list names a second time, and a table that lacks what it must have is left out whole; no key
+is complained of twice.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from __future__ import annotations
 import difflib
 import functools
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import msgspec
 from msgspec import inspect
@@ -23,13 +24,22 @@ from msgspec import inspect
 from halma.text import show_text
 
 T = TypeVar("T", bound=msgspec.Struct)
+Entry = TypeVar("Entry")
 
-READ = "read"
-"""Key of `Meta(extra=...)`: the function that turns the file's string into the value, raising ValueError."""
+TEXT = "text"
+"""Key of `Meta(extra=...)`: the `Text` of a value that the file writes as a string."""
 WHY = "why"
 """Key of `Meta(extra=...)`: where the bounds come from, such as an RFC section; told with a bound's mistake."""
 
 _BROKEN = object()
+
+
+class Text(NamedTuple):
+    """A kind of value that the file writes as a string: how it is called, becomes the value (or a ValueError), and is shown."""
+
+    kind: str
+    read: Callable[[str], Any]
+    show: Callable[[Any], str] = str
 
 
 class ConfigurationError(Exception):
@@ -76,15 +86,21 @@ def load_table(path: Path) -> dict[str, Any]:
 
 
 class Reader:
-    """One pass over one file. `mistakes` grows; `path_of` remembers where each struct stood in the file."""
+    """One pass over one file. `mistakes` grows; `path_of` and `entries` remember where in the file each value stood."""
 
     def __init__(self) -> None:
         self.mistakes: list[str] = []
         self._paths: dict[int, str] = {}
+        self._indexes: dict[int, tuple[int, ...]] = {}
 
-    def path_of(self, struct: msgspec.Struct) -> str:
-        """Where a struct that this reader made stood in the file, such as `profile[3]`."""
-        return self._paths[id(struct)]
+    def path_of(self, table: object) -> str:
+        """Where a table that this reader made stood in the file, such as `profile[3]`."""
+        return self._paths[id(table)]
+
+    def entries(self, values: tuple[Entry, ...], path: str) -> Iterator[tuple[Entry, str]]:
+        """Each value of a list with its path in the file, where others may have been left out. `path` is that of the list."""
+        indexes = self._indexes.get(id(values), range(len(values)))
+        return ((value, f"{path}[{index}]") for value, index in zip(values, indexes, strict=True))
 
     def mistake(self, path: str, sentence: str) -> None:
         """Note a mistake, unless something is wrong with this key, or in it, already."""
@@ -128,8 +144,8 @@ class Reader:
             return self._struct(kind, value, path)
         if isinstance(kind, inspect.VarTupleType):
             return self._array(kind, value, path)
-        if READ in extra:
-            return self._text(extra[READ], value, path)
+        if TEXT in extra:
+            return self._text(extra[TEXT], value, path)
         return self._scalar(kind, extra.get(WHY, ""), value, path)
 
     def _struct(self, kind: inspect.StructType, value: Any, path: str) -> Any:
@@ -145,14 +161,21 @@ class Reader:
         if kind.min_length is not None and len(value) < kind.min_length:
             self.mistake(path, "must not be empty")
             return _BROKEN
-        made = [self._value(kind.item_type, one, f"{path}[{index}]") for index, one in enumerate(value)]
-        return tuple(one for one in made if one is not _BROKEN)
+        made = {index: self._value(kind.item_type, one, f"{path}[{index}]") for index, one in enumerate(value)}
+        found = {index: one for index, one in made.items() if one is not _BROKEN}
+        if not tables:
+            for (index, _), _ in repeated(tuple(found.items()), lambda entry: entry[1]):
+                self.mistake(f"{path}[{index}]", "is listed twice")
+                del found[index]
+        values = tuple(found.values())
+        self._indexes[id(values)] = tuple(found)
+        return values
 
-    def _text(self, read: Callable[[str], Any], value: Any, path: str) -> Any:
+    def _text(self, text: Text, value: Any, path: str) -> Any:
         if not isinstance(value, str):
             return self._wrong_type("a string", value, path)
         try:
-            return read(value)
+            return text.read(value)
         except ValueError as error:
             self.mistake(path, str(error))
             return _BROKEN
@@ -199,10 +222,10 @@ def _shown(value: Any) -> str:
     return f'"{show_text(value, 80)}"' if isinstance(value, str) else show_text(str(value), 80)
 
 
-def repeated(entries: Sequence[Any]) -> Iterator[tuple[int, int]]:
-    """The index of each entry that came before, with the index of its first occurrence."""
-    seen: dict[Any, int] = {}
-    for index, entry in enumerate(entries):
-        first = seen.setdefault(entry, index)
-        if first != index:
-            yield index, first
+def repeated(entries: Iterable[Entry], name: Callable[[Entry], Hashable]) -> Iterator[tuple[Entry, Entry]]:
+    """Each entry whose name one before it has, with the first that has it."""
+    firsts: dict[Hashable, Entry] = {}
+    for entry in entries:
+        first = firsts.setdefault(name(entry), entry)
+        if first is not entry:
+            yield entry, first

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kinds of value that both configuration files share, and the tables that are the same in both.
+"""The kinds of value that configuration files have, and the keys and tables that stand in more than one of them.
+
+A kind says at once how it is read, how it is shown, and how the reference page calls it; a key that several roles have brings
+its description along as well, so that a table declares it in one line.
 
 Always holds: an address is 16 bytes once it is read, a prefix a `halma.text.Prefix`, a node identifier or pattern bytes.
 """
@@ -7,18 +10,30 @@ Always holds: an address is 16 bytes once it is read, a prefix a `halma.text.Pre
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from halma.daemon.configuration_reader import READ, WHY, Reader
-from halma.policy.patterns import WILDCARD, is_realm, narrowness, overlap
-from halma.text import Prefix, read_address, read_identifier, read_link_layer_address, read_prefix, show_identifier, show_text
+from halma.daemon.configuration_reader import TEXT, WHY, Reader, Text
+from halma.engine.heartbeat import HeartbeatSettings
+from halma.engine.revocation import RevocationSettings
+from halma.text import (
+    Prefix,
+    read_address,
+    read_identifier,
+    read_link_layer_address,
+    read_prefix,
+    show_address,
+    show_identifier,
+    show_link_layer_address,
+    show_text,
+)
 
 HNP_LENGTH = 64
 """Home network prefixes are /64: what a host needs for SLAAC (RFC 4862 section 5.5.3, RFC 4291 section 2.5.4)."""
+SHORTEST_PREFIX = 3
+"""Of global unicast addresses, 2000::/3 (RFC 4291 section 2.4): whatever is shorter has others in it."""
 _LINK_LOCAL = Prefix(b"\xfe\x80" + bytes(14), 10)
 LONGEST_DOMAIN_NAME = 240
 """Characters; the DNS has room for 253, and the service goes in front."""
@@ -30,8 +45,8 @@ def read_unicast_address(text: str) -> bytes:
     """An address that a router can be reached at from elsewhere. Raises ValueError."""
     address = read_address(text)
     if address == bytes(16) or address[0] == 0xFF or _LINK_LOCAL.contains(address):
-        kind = "unspecified" if address == bytes(16) else "multicast" if address[0] == 0xFF else "link-local"
-        raise ValueError(f'"{text}" is a {kind} address; a global or unique local one is needed')
+        kind = "the unspecified" if address == bytes(16) else "a multicast" if address[0] == 0xFF else "a link-local"
+        raise ValueError(f'"{text}" is {kind} address; a global or unique local one is needed')
     return address
 
 
@@ -51,12 +66,17 @@ def read_unicast_prefix(text: str) -> Prefix:
     return prefix
 
 
-def read_home_network_prefix(text: str) -> Prefix:
-    """A /64 of unicast addresses. Raises ValueError."""
-    prefix = read_unicast_prefix(text)
-    if prefix.length != HNP_LENGTH:
-        raise ValueError(f'"{text}" is a /{prefix.length}; a home network prefix is a /{HNP_LENGTH}')
-    return prefix
+def prefix_of_length(what: str, shortest: int, longest: int) -> Text:
+    """The kind of a unicast prefix that is a /shortest to /longest; `what` it is called where one is not."""
+    lengths = f"/{longest}" if shortest == longest else f"/{shortest} to /{longest}"
+
+    def read(text: str) -> Prefix:
+        prefix = read_unicast_prefix(text)
+        if not shortest <= prefix.length <= longest:
+            raise ValueError(f'"{text}" is a /{prefix.length}; {what} is a {lengths}')
+        return prefix
+
+    return Text(f"{lengths} prefix", read)
 
 
 def read_interface(text: str) -> str:
@@ -96,44 +116,74 @@ def read_socket_path(text: str) -> str:
     return text
 
 
-Address = Annotated[bytes, Meta(extra={READ: read_unicast_address})]
-LinkLocalAddress = Annotated[bytes, Meta(extra={READ: read_link_local_address})]
-LinkLayerAddress = Annotated[bytes, Meta(extra={READ: read_link_layer_address})]
-AnyPrefix = Annotated[Prefix, Meta(extra={READ: read_unicast_prefix})]
-HomeNetworkPrefix = Annotated[Prefix, Meta(extra={READ: read_home_network_prefix})]
-DomainName = Annotated[str, Meta(extra={READ: read_domain_name})]
-Identifier = Annotated[bytes, Meta(extra={READ: read_identifier})]
-Interface = Annotated[str, Meta(extra={READ: read_interface})]
-InterfacePattern = Annotated[str, Meta(extra={READ: read_interface_pattern})]
-AbsolutePath = Annotated[str, Meta(extra={READ: read_absolute_path})]
-SocketPath = Annotated[str, Meta(extra={READ: read_socket_path})]
+# ---- kinds of value ----
+
+Address = Annotated[bytes, Meta(extra={TEXT: Text("address", read_unicast_address, show_address)})]
+LinkLayerAddress = Annotated[
+    bytes, Meta(extra={TEXT: Text("link-layer address", read_link_layer_address, show_link_layer_address)})
+]
+AnyPrefix = Annotated[Prefix, Meta(extra={TEXT: Text("prefix", read_unicast_prefix)})]
+HomeNetworkPrefix = Annotated[Prefix, Meta(extra={TEXT: prefix_of_length("a home network prefix", HNP_LENGTH, HNP_LENGTH)})]
+MobileNetworkPrefix = Annotated[
+    Prefix, Meta(extra={TEXT: prefix_of_length("a mobile network prefix", SHORTEST_PREFIX, HNP_LENGTH)})
+]
+DomainName = Annotated[str, Meta(extra={TEXT: Text("domain name", read_domain_name)})]
+Identifier = Annotated[bytes, Meta(extra={TEXT: Text("identifier", read_identifier, show_identifier)})]
+AbsolutePath = Annotated[str, Meta(extra={TEXT: Text("path", read_absolute_path)})]
+Interface = Annotated[str, Meta(extra={TEXT: Text("interface", read_interface)})]
+InterfacePattern = Annotated[str, Meta(extra={TEXT: Text("interface or pattern", read_interface_pattern)})]
 Lifetime = Annotated[
     int,
     Meta(ge=4, le=262140, multiple_of=4, extra={WHY: "a Lifetime field counts units of 4 seconds, RFC 6275 section 6.1.7"}),
 ]
 """Seconds that the Lifetime field of a Binding Update can say."""
-PathMtu = Annotated[
-    int, Meta(ge=1320, le=65535, extra={WHY: "IPv6 needs 1280 bytes inside the tunnel, whose header takes 40, RFC 2473"})
-]
-PlaneName = Literal["auto", "xdp", "tcx", "clsact", "seg6", "tun"]
 
-PLANE = (
-    "How packets are carried: `auto` probes the kernel and takes the fastest way that works, `xdp`, `tcx` (Linux 6.6 and "
-    "later) and `clsact` are BPF programs, `seg6` is the kernel's segment routing, `tun` carries packets through the daemon."
-)
-PATH_MTU = (
-    "MTU of the network between anchor and gateways, in bytes. What nodes can send is 40 bytes less, for the tunnel's header "
-    "(RFC 2473 section 6.7)."
-)
-CONTROL_SOCKET = "The unix socket on which `halma show` and the other commands reach this daemon."
-STATE_DIRECTORY = (
-    "Where the daemon keeps what must survive a restart: the restart counter (RFC 5847 section 3.2), at an anchor whose the "
-    "prefixes of its pools are, at a gateway how its access interfaces were before it changed them."
-)
-TIMESTAMP_BASED_APPROACH = (
-    "Order registrations by timestamp (TimestampBasedApproachInUse, RFC 5213 section 9.3); with `false` by sequence number. "
-    "Must be the same on every anchor and gateway of a domain."
-)
+# ---- keys that more than one role has ----
+
+ControlSocket = Annotated[
+    str,
+    Meta(
+        description="The unix socket on which `halma show` and the other commands reach this daemon.",
+        extra={TEXT: Text("path", read_socket_path)},
+    ),
+]
+DataPlane = Annotated[
+    Literal["auto", "xdp", "tcx", "clsact", "seg6", "tun"],
+    Meta(
+        description="How packets are carried: `auto` probes the kernel and takes the fastest way that works, `xdp`, `tcx` "
+        "(Linux 6.6 and later) and `clsact` are BPF programs, `seg6` is the kernel's segment routing, `tun` carries packets "
+        "through the daemon."
+    ),
+]
+PathMtu = Annotated[
+    int,
+    Meta(
+        description="MTU of the network that tunnels cross, in bytes. What nodes can send is 40 bytes less, for the tunnel's "
+        "header (RFC 2473 section 6.7).",
+        ge=1320,
+        le=65535,
+        extra={WHY: "IPv6 needs 1280 bytes inside the tunnel, whose header takes 40, RFC 2473"},
+    ),
+]
+TimestampBasedApproach = Annotated[
+    bool,
+    Meta(
+        description="Order registrations by timestamp (TimestampBasedApproachInUse, RFC 5213 section 9.3); with `false` by "
+        "sequence number. Must be the same on every anchor and gateway of a domain."
+    ),
+]
+RequestedLifetime = Annotated[
+    Lifetime, Meta(description="The registration time that is asked for, in seconds; less may be granted.")
+]
+RetryInterval = Annotated[
+    float,
+    Meta(
+        description="Seconds before the first new try after a refusal that may be temporary; each later one waits twice as "
+        "long, up to 16 times as long.",
+        ge=1,
+        le=3600,
+    ),
+]
 
 
 class HeartbeatTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,6 +208,10 @@ class HeartbeatTable(msgspec.Struct, frozen=True, kw_only=True):
             le=100,
         ),
     ] = 3
+
+    def settings(self) -> HeartbeatSettings:
+        """What an engine is told of it."""
+        return HeartbeatSettings(self.enabled, self.interval_seconds, self.missing_allowed)
 
 
 class RevocationTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,25 +243,15 @@ class RevocationTable(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = 2.0
 
+    def settings(self) -> RevocationSettings:
+        """What an engine is told of it."""
+        return RevocationSettings(self.maximum_retries, self.initial_delay_seconds, self.maximum_timeout_seconds)
 
-def check_patterns(profiles: Sequence[Any], reader: Reader) -> None:
-    """No two patterns may fit the same node without one of them being the narrower. Each profile has a `node`."""
-    before: list[Any] = []
-    odd: list[Any] = []  # plain `*@realm` patterns do not meet one another, and there may be many
-    for profile in profiles:
-        if WILDCARD not in profile.node:
-            continue
-        for other in odd if is_realm(profile.node) else before:
-            if (
-                profile.node != other.node
-                and narrowness(profile.node) == narrowness(other.node)
-                and overlap(profile.node, other.node)
-            ):
-                reader.mistake(
-                    f"{reader.path_of(profile)}.node",
-                    f'"{show_identifier(profile.node)}" and "{show_identifier(other.node)}" of {reader.path_of(other)} can fit '
-                    "the same node, and neither is narrower",
-                )
-        before.append(profile)
-        if not is_realm(profile.node):
-            odd.append(profile)
+
+# ---- what must hold between keys ----
+
+
+def check_revocation(table: RevocationTable, path: str, reader: Reader) -> None:
+    """The waits of RFC 5846 section 11 are in order."""
+    if table.maximum_timeout_seconds < table.initial_delay_seconds:
+        reader.mistake(f"{path}.maximum_timeout_seconds", "is less than initial_delay_seconds")
