@@ -332,6 +332,16 @@ def test_when_one_of_two_prefixes_is_refused_the_other_goes_too() -> None:
     assert world.counters["bind_failed"] == 1
 
 
+def test_when_a_binding_cannot_follow_the_node_to_another_link_it_does_not_stay_on_the_old_one() -> None:
+    world = World()
+    world.register()
+    world.link_up(AP1)
+    world.forwarding_errors = [28]
+    world.handle(AttachTriggered(AP1, HOST))
+    assert world.counters["bind_failed"] == 1
+    assert world.bound == {}
+
+
 def test_a_refusal_that_comes_after_the_node_has_gone_is_only_counted() -> None:
     world = World()
     world.forwarding_waits = True

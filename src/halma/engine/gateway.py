@@ -3,8 +3,8 @@
 home link. RFC 5213 section 6, RFC 5846 section 9, RFC 5847, RFC 6543.
 
 This file takes the events apart and decides what attachment and detachment mean. Beside it: `gateway_link` (links, presence),
-`gateway_registration` (Proxy Binding Updates), `gateway_advertisement` (Router Advertisements), `gateway_revocation`, and
-`gateway_local` (nodes that manage their own mobility).
+`gateway_registration` (sessions and their Proxy Binding Updates), `gateway_advertisement` (Router Advertisements),
+`gateway_revocation`, and `gateway_local` (nodes that manage their own mobility).
 
 Always holds: only a node whose profile says so gets mobility service (section 6.14); every node that is heard on an access
 link is attached, denied or unknown, and a snapshot says which and why.
