@@ -3,7 +3,8 @@
 the link until they may be there. RFC 6275 sections 8.5 and 11, RFC 3963 section 5, RFC 5846 section 10, RFC 6612 section 4.
 
 This file takes the events apart and decides what arriving somewhere means. Beside it: `movement` and `routers` (which link this
-is), `care_of_address` (addresses there), `node_registration` (Binding Updates), `home_discovery` (home agents and prefixes).
+is), `care_of_address` (addresses there), `node_registration` (bindings and Binding Updates), `home_discovery` (home agents and
+prefixes).
 
 Always holds: a packet from the home address leaves bare only on the home link, and only when no home agent holds a binding
 (MN-2, MN-3); abroad it leaves in a tunnel that the home agent has accepted, or not at all. What the home agent sends is taken

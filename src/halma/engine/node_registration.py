@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The mobile node's registrations with its home agents: Binding Updates out, acknowledgements in.
 
-RFC 6275 sections 11.5.5 (return home), 11.7.1, 11.7.3 and 11.8; RFC 3963 sections 5.1 to 5.4 and 5.8 (mobile routers); RFC
-4285 sections 5 and 6 and RFC 4283 (authentication, timestamps, identifier).
+RFC 6275 sections 11.5.5 (return home), 11.7.1, 11.7.3 and 11.8; RFC 3963 sections 5.1 to 5.4 (mobile routers). Beside it:
+`node_transmission` (the updates on their way), `home_agent_choice` (whom they go to), `node_binding` (the Binding Update List).
 
-Always holds: no sequence number and no timestamp is sent twice; no more than MAX_UPDATE_RATE updates leave within a second; an
-acknowledgement counts only if it answers an update that is outstanding, comes from where that went, and is authenticated as the
-update was; what a home agent may still hold is in the Binding Update List.
+Always holds: what a home agent may still hold is in the Binding Update List, and nobody is told that the node is de-registered
+before that is empty.
 """
 
 from __future__ import annotations
@@ -14,14 +13,9 @@ from __future__ import annotations
 from math import inf
 from typing import Protocol
 
-from halma.engine.api import Assurance, MessageReceived, Severity
-from halma.engine.node_api import (
-    INITIAL_BINDACK_TIMEOUT,
-    LIFETIME_UNIT,
-    MAX_BINDACK_TIMEOUT,
-    MAX_UPDATE_RATE,
-    Remember,
-)
+from halma.engine.api import MessageReceived, Severity
+from halma.engine.home_agent_choice import HomeAgentChoice
+from halma.engine.node_api import INITIAL_BINDACK_TIMEOUT, LIFETIME_UNIT, MAX_BINDACK_TIMEOUT, Remember
 from halma.engine.node_binding import (
     NOTHING_HELD,
     BindingUpdateListEntry,
@@ -33,19 +27,16 @@ from halma.engine.node_binding import (
     refusal,
 )
 from halma.engine.node_context import NodeContext, Timer
-from halma.engine.node_update import Stamps, binding_update, lead, timestamp_of
+from halma.engine.node_transmission import Transmissions
+from halma.engine.node_update import lead
 from halma.wire.messages import BindingAcknowledgement
 from halma.wire.numbers import BindingAcknowledgementFlag, Status, name_of
 
 LONGEST_LIFETIME = 0xFFFF
-CORRECTIONS = 3
-"""How often an update is sent again at once because the home agent has told what was wrong with it."""
 SILENT_ATTEMPTS = 3
 """Unanswered updates after which the operator is told."""
 LONGEST_RETRY = 16
 """Times `retry_interval` that the wait after temporary refusals grows to."""
-WHOLE, LOW_HALF = (1 << 64) - 1, (1 << 32) - 1
-"""What of a timestamp an acknowledgement has to bring back."""
 
 
 class Subscriber(Protocol):
@@ -76,28 +67,19 @@ class Registrations:
     def __init__(self, context: NodeContext, subscriber: Subscriber) -> None:
         self._context = context
         self._subscriber = subscriber
-        settings = context.settings
-        self.agents: tuple[bytes, ...] = settings.home_agents
+        self._transmissions = Transmissions(context, self)
+        self._choice = HomeAgentChoice(context.settings)
         self.entries: dict[bytes, BindingUpdateListEntry] = {}
         """The Binding Update List, by home agent."""
-        self.request: Request | None = None
         self.halted = ""
         """Why nothing is sent any more; empty when that is not so."""
         self.awaiting_prefixes = False
         self.home_address_valid_until = inf
-        self._agent = b""
+        self.care_of_valid_for = inf
+        """Seconds for which the present care-of address stays valid."""
         self._goal: tuple[RequestKind, bytes] | None = None
-        self._mode = RouterMode.NONE
-        if settings.mobile_router:
-            self._mode = RouterMode.EXPLICIT if settings.explicit else RouterMode.IMPLICIT
-        self._refused: dict[tuple[bytes, RouterMode], int] = {}
-        self._sequence = settings.sequence
-        self._timestamps = settings.timestamps and settings.association is not None
-        self._stamps = Stamps(settings.secret)
-        self._sent: list[float] = []
         self._retries = 0
         context.on(Timer.RETRANSMIT, self._unanswered)
-        context.on(Timer.RATE, self._rate_allows)
         context.on(Timer.REFRESH, self._refresh_due)
         context.on(Timer.EXPIRE, self._expired)
         context.on(Timer.RETRY, self._retry_due)
@@ -110,17 +92,29 @@ class Registrations:
         left = settings.former_expiry - now.wall
         if settings.former_home_agent and left > 0:
             left = min(left, float(LONGEST_LIFETIME * LIFETIME_UNIT))
-            entry = BindingUpdateListEntry(settings.former_home_agent, b"", self._mode, now.monotonic + left)
+            entry = BindingUpdateListEntry(settings.former_home_agent, b"", self._choice.mode, now.monotonic + left)
             self.entries[entry.agent] = entry
-            self._agent = entry.agent
+            self._choice.in_use = entry.agent
             self._context.arm(Timer.EXPIRE, left, entry.agent)
+
+    @property
+    def agents(self) -> tuple[bytes, ...]:
+        """The home agents that are known, the preferred first."""
+        return self._choice.agents
 
     @property
     def agent(self) -> bytes:
         """The home agent in use: the one that holds a binding before any other (section 11.4.1). Empty: none is known."""
-        if self._agent:
-            return self._agent
-        return self.agents[0] if self.agents else b""
+        return self._choice.agent
+
+    @property
+    def request(self) -> Request | None:
+        """The update that waits for its acknowledgement."""
+        return self._transmissions.request
+
+    def is_outstanding(self, agent: bytes, sequence: int | None = None) -> bool:
+        """Whether an answer of this home agent is waited for (to an update with this sequence number, if given)."""
+        return self._transmissions.is_outstanding(agent, sequence)
 
     @property
     def entry(self) -> BindingUpdateListEntry | None:
@@ -189,13 +183,10 @@ class Registrations:
 
     def retry(self) -> bool:
         """The operator has mended something. Whether that was waited for."""
-        waited = bool(self.halted or self._refused) or self._context.remaining(Timer.RETRY) is not None
+        waited = bool(self.halted) or self._choice.has_refusals or self._context.remaining(Timer.RETRY) is not None
         self.halted = ""
-        self._refused.clear()
+        self._choice.start_anew()
         self._retries = 0
-        settings = self._context.settings
-        if settings.mobile_router:
-            self._mode = RouterMode.EXPLICIT if settings.explicit else RouterMode.IMPLICIT
         if waited and self._goal is not None:
             self._begin()
         return waited
@@ -204,19 +195,19 @@ class Registrations:
         """These are the home agents, the preferred first (section 11.4.1; RFC 5026 section 5.1). What serves is left alone, and
         so is what another home agent would not mend."""
         agent, request = self.agent, self.request
-        self.agents = agents
+        self._choice.agents = agents
         if self.halted in (Remedy.GIVE_UP.value, Remedy.ELSEWHERE.value):
             return
         if self.halted:
             self.halted = ""
-            self._refused.clear()
+            self._choice.forgive()
         if self._goal is None or self._goal[0] is not RequestKind.REGISTRATION or self.is_registered:
             return
         if request is not None and (agent in agents or request.attempts < SILENT_ATTEMPTS):
             return
         if agent in agents and self._context.remaining(Timer.RETRY) is not None:
             return
-        self._agent = agents[0]
+        self._choice.in_use = agents[0]
         self._begin()
 
     # ---- updates out (section 11.7.1) ----
@@ -234,8 +225,7 @@ class Registrations:
         if not agent:
             self._subscriber.agents_exhausted()
             return
-        self.request = Request(kind, agent, care_of_address, self._mode, self._first_timeout(agent))
-        self._transmit()
+        self._transmissions.start(Request(kind, agent, care_of_address, self._choice.mode, self._first_timeout(agent)))
 
     def _first_timeout(self, agent: bytes) -> float:
         """Longer when the home agent is going to look for duplicates first (sections 11.8 and 13)."""
@@ -244,31 +234,19 @@ class Registrations:
         return self._context.settings.initial_bindack_timeout_first_registration
 
     def _drop_request(self) -> None:
-        self.request = None
-        for timer in (Timer.RETRANSMIT, Timer.RATE, Timer.RETRY):
-            self._context.disarm(timer)
+        self._transmissions.drop()
+        self._context.disarm(Timer.RETRY)
 
-    def _transmit(self) -> None:
-        request, context = self.request, self._context
-        assert request is not None
-        now = context.now.monotonic
-        self._sent = [when for when in self._sent if now - when < 1.0]
-        if len(self._sent) >= MAX_UPDATE_RATE:
-            context.count("binding_updates_delayed")
-            context.disarm(Timer.RETRANSMIT)
-            context.arm(Timer.RATE, max(0.001, self._sent[0] + 1.0 - now))
-            return
-        self._sent.append(now)
-        self._sequence = (self._sequence + 1) & 0xFFFF
+    def prepare(self, request: Request) -> int:
+        """An update is about to leave (`node_transmission.Requester`)."""
         lifetime = self._lifetime(request)
-        timestamp = self._stamps.next(context.now.wall, self._sequence) if self._timestamps else 0
-        request.sent(self._sequence, Transmission(now, lifetime, timestamp))
         self._note(request, lifetime)
-        context.count(f"binding_updates_{request.kind.name.lower()}")
-        context.do(binding_update(context.settings, request, self._sequence, lifetime, timestamp))
+        return lifetime
+
+    def sent(self, request: Request) -> None:
+        """An update has left (`node_transmission.Requester`)."""
         if request.kind is RequestKind.REGISTRATION:
             self._subscriber.requested(request.agent, request.care_of_address)
-        context.arm(Timer.RETRANSMIT, request.timeout)
 
     def _lifetime(self, request: Request) -> int:
         """In units of 4 seconds: no longer than the home address and the care-of address stay valid; 0 ends a binding."""
@@ -277,9 +255,6 @@ class Registrations:
         left = min(self.care_of_valid_for, self.home_address_valid_until - self._context.now.monotonic)
         wanted = min(float(self._context.settings.lifetime), left)
         return max(1, min(int(wanted) // LIFETIME_UNIT, LONGEST_LIFETIME))
-
-    care_of_valid_for: float = inf
-    """Seconds for which the present care-of address stays valid."""
 
     def _note(self, request: Request, lifetime: int) -> None:
         """Create or update the entry of the Binding Update List: the home agent may hold what was sent from now on."""
@@ -293,7 +268,7 @@ class Registrations:
                 entry.care_of_address, entry.acknowledged = request.care_of_address, False
             entry.mode = request.mode
             entry.expires = max(entry.expires, expires)
-            self._agent = request.agent
+            self._choice.in_use = request.agent
         if entry is not None:
             if not entry.acknowledged:
                 self._context.arm(Timer.EXPIRE, entry.expires - now.monotonic, entry.agent)
@@ -303,7 +278,7 @@ class Registrations:
         now = self._context.now
         left = max((held.expires for held in self.entries.values()), default=0.0) - now.monotonic
         agent = entry.agent if entry is not None else b""
-        self._context.do(Remember(self._sequence, agent, now.wall + left if agent else 0.0))
+        self._context.do(Remember(self._transmissions.sequence, agent, now.wall + left if agent else 0.0))
 
     # ---- no answer (section 11.8) ----
 
@@ -318,28 +293,19 @@ class Registrations:
         if silent:
             self._subscriber.agents_exhausted()
         if silent and len(self.agents) > 1:
-            self._agent = self._next_agent(request.agent)
+            following = self._choice.in_use = self._choice.following(request.agent)
             text = "home agent {:address} does not answer; trying {:address}"
-            self._context.report(Severity.WARNING, "next_home_agent", text, request.agent, self._agent, peer=request.agent)
+            self._context.report(Severity.WARNING, "next_home_agent", text, request.agent, following, peer=request.agent)
             self._begin()
             return
         request.timeout = timeout
-        self._transmit()
-
-    def _rate_allows(self, _key: bytes) -> None:
-        self._transmit()
-
-    def _next_agent(self, after: bytes) -> bytes:
-        """In their order, from the one behind `after` on; those that have refused are left out."""
-        start = self.agents.index(after) + 1 if after in self.agents else 0
-        order = self.agents[start:] + self.agents[:start]
-        return next((agent for agent in order if (agent, self._mode) not in self._refused), after)
+        self._transmissions.transmit()
 
     # ---- answers (section 11.7.3) ----
 
     def acknowledged(self, event: MessageReceived, message: BindingAcknowledgement) -> None:
         """An acknowledgement has come: those that pass every test are acted upon, all others ignored."""
-        found = self._match(event, message)
+        found = self._transmissions.answered(event, message)
         if found is None:
             self._context.count("acknowledgements_ignored")
             return
@@ -351,43 +317,6 @@ class Registrations:
             self._accepted(request, transmission, message)
         else:
             self._gone(request.agent)
-
-    def _match(self, event: MessageReceived, message: BindingAcknowledgement) -> tuple[Request, Transmission] | None:
-        request, settings = self.request, self._context.settings
-        if request is None or event.source != request.agent or event.destination != request.care_of_address:
-            return None
-        at_home = request.kind is RequestKind.RETURN
-        if event.home_address != (b"" if at_home else settings.home_address):
-            return None
-        if not self._is_authentic(event, message):
-            return None
-        transmission = request.transmissions.get(message.sequence)
-        timestamp = timestamp_of(message)
-        if message.status == Status.SEQUENCE_NUMBER_OUT_OF_WINDOW:  # its sequence number is the home agent's
-            stamped = [sent for sent in request.transmissions.values() if sent.timestamp in (0, timestamp)]
-            transmission = stamped[-1] if stamped else None
-        if transmission is None:
-            return None
-        if transmission.timestamp:  # RFC 4285 section 6: it comes back whole, or its low-order half
-            whole = message.status != Status.MIPV6_ID_MISMATCH
-            if timestamp is None or (timestamp ^ transmission.timestamp) & (WHOLE if whole else LOW_HALF):
-                return None
-        return request, transmission
-
-    def _is_authentic(self, event: MessageReceived, message: BindingAcknowledgement) -> bool:
-        settings, protection = self._context.settings, event.protection
-        if settings.association is None:
-            return settings.insecure
-        if protection.assurance is Assurance.VALID and protection.association is not None:
-            return protection.association.handle == settings.association.handle
-        self._context.count("acknowledgements_not_authentic")
-        text = "an acknowledgement from {:address} is not authentic ({})"
-        reason = "not_authentic"
-        if message.status == Status.MIPV6_AUTH_FAIL:  # it cannot prove it, and may be anybody: go on, but say so
-            text = "home agent {:address} says that the authentication does not hold ({}): do the keys differ?"
-            reason = "authentication_failed"
-        self._context.report(Severity.WARNING, reason, text, event.source, protection.assurance.value, peer=event.source)
-        return False
 
     def _accepted(self, request: Request, transmission: Transmission, message: BindingAcknowledgement) -> None:
         if request.mode is not RouterMode.NONE and not message.flags & BindingAcknowledgementFlag.MOBILE_ROUTER:
@@ -402,7 +331,7 @@ class Registrations:
         first = not entry.acknowledged
         self._drop_request()
         self._retries = 0
-        self._refused.clear()
+        self._choice.forgive()
         entry.lifetime = granted
         entry.acknowledged = True
         entry.expires = self._context.now.monotonic + left
@@ -426,8 +355,7 @@ class Registrations:
         self._drop_request()
         self.entries.pop(agent, None)
         self._context.disarm(Timer.EXPIRE, agent)
-        if self._agent == agent:
-            self._agent = b""
+        self._choice.leave(agent)
         if self._goal is not None and self._goal[0] is RequestKind.REGISTRATION:  # it knew no mobile routers
             self._give_way(agent, Remedy.ROUTER, Status.MOBILE_ROUTER_OPERATION_NOT_PERMITTED)
         elif self.entries:
@@ -445,17 +373,14 @@ class Registrations:
         meaning = refusal(status)
         ending = request.kind is not RequestKind.REGISTRATION
         if meaning.remedy is Remedy.SEQUENCE:
-            self._sequence = message.sequence
-            self._correct(request, status)
+            self._transmissions.sequence = message.sequence
+            self._transmissions.correct(request, status)
         elif meaning.remedy is Remedy.CLOCK:
-            ahead = self._stamps.adjust(timestamp_of(message) or 0, transmission.timestamp)
-            if ahead:
-                text = "clock of the home agent is {} s ahead of this one: timestamps are adjusted"
-                self._context.report(Severity.WARNING, "clock", text, ahead, peer=request.agent)
-            self._correct(request, status)
-        elif meaning.remedy is Remedy.TIMESTAMP and not self._timestamps:
-            self._timestamps = True
-            self._correct(request, status)
+            self._transmissions.adjust_clock(request, transmission, message)
+            self._transmissions.correct(request, status)
+        elif meaning.remedy is Remedy.TIMESTAMP and not self._transmissions.timestamps:
+            self._transmissions.timestamps = True
+            self._transmissions.correct(request, status)
         elif ending and status in NOTHING_HELD:
             self._gone(request.agent)
         elif ending or meaning.remedy in (Remedy.LATER, Remedy.TIMESTAMP):
@@ -470,15 +395,6 @@ class Registrations:
         severity = Severity.WARNING if refusal(status).remedy is Remedy.LATER else Severity.ERROR
         reason = f"refused_{name_of(Status, status).lower()}"
         self._context.report(severity, reason, text, request.agent, why, status, peer=request.agent)
-
-    def _correct(self, request: Request, status: int) -> None:
-        """What was wrong has been mended: send it again, at once unless that has not helped before."""
-        request.corrections += 1
-        self._context.report(
-            Severity.DEBUG, "corrected", "home agent {:address}: {}", request.agent, refusal(status).text, peer=request.agent
-        )
-        if request.corrections <= CORRECTIONS:
-            self._transmit()
 
     def _later(self, request: Request, why: str, status: int = Status.REASON_UNSPECIFIED) -> None:
         """Wait before the next try, longer each time."""
@@ -509,12 +425,11 @@ class Registrations:
         text = "home agent {:address} knows no mobile routers"
         self._context.report(Severity.ERROR, "no_mobile_routers", text, request.agent, peer=request.agent)
         self._lose(request.agent)
-        self._refused[request.agent, self._mode] = Status.MOBILE_ROUTER_OPERATION_NOT_PERMITTED
+        self._choice.refuse(request.agent)
         self._drop_request()
-        self.request = Request(
-            RequestKind.FAREWELL, request.agent, request.care_of_address, RouterMode.NONE, INITIAL_BINDACK_TIMEOUT
+        self._transmissions.start(
+            Request(RequestKind.FAREWELL, request.agent, request.care_of_address, RouterMode.NONE, INITIAL_BINDACK_TIMEOUT)
         )
-        self._transmit()
 
     def _give_way(self, agent: bytes, remedy: Remedy, status: int) -> None:
         """Another home agent, or another way to be a mobile router, or none at all (RFC 3963 section 5.4)."""
@@ -522,16 +437,16 @@ class Registrations:
         if remedy in (Remedy.GIVE_UP, Remedy.ELSEWHERE):
             self.halted = remedy.value
             return
-        self._refused[agent, self._mode] = status
+        self._choice.refuse(agent)
         self._forget_refused(agent)
         if self._other_agent(agent):
             return
-        if remedy is Remedy.ROUTER and self._mode is not RouterMode.NONE:
-            self._mode = self._other_mode(status)
-            what = "as a plain mobile node" if self._mode is RouterMode.NONE else f"in {self._mode.value} mode"
+        if remedy is Remedy.ROUTER and self._choice.mode is not RouterMode.NONE:
+            mode = self._choice.change_mode(status)
+            what = "as a plain mobile node" if mode is RouterMode.NONE else f"in {mode.value} mode"
             text = f"no home agent serves this mobile router as it asks: trying {what}"
             self._context.report(Severity.ERROR, "mobile_router_refused", text)
-            self._agent = b""
+            self._choice.in_use = b""
             self._context.arm(Timer.RETRY, self._context.settings.initial_bindack_timeout_first_registration)
             return
         self.halted = remedy.value
@@ -542,29 +457,16 @@ class Registrations:
         if self.entries.pop(agent, None) is not None:
             self._context.disarm(Timer.EXPIRE, agent)
             self._remember(next(iter(self.entries.values()), None))
-        if self._agent == agent:
-            self._agent = b""
+        self._choice.leave(agent)
 
     def _other_agent(self, after: bytes) -> bool:
         """Turn to the next home agent that has not refused, after InitialBindackTimeoutFirstReg (section 11.4.1)."""
-        following = self._next_agent(after)
+        following = self._choice.following(after)
         if following == after:
             return False
-        self._agent = following
+        self._choice.in_use = following
         self._context.arm(Timer.RETRY, self._context.settings.initial_bindack_timeout_first_registration)
         return True
-
-    def _other_mode(self, status: int) -> RouterMode:
-        """RFC 3963 sections 5.4.1 and 5.4.2; a status that does not belong to the mode is fatal to it."""
-        settings = self._context.settings
-        tried = {mode for _, mode in self._refused}
-        if status == Status.FORWARDING_SETUP_FAILED and self._mode is RouterMode.IMPLICIT and settings.networks:
-            other = RouterMode.EXPLICIT
-        elif status in (Status.INVALID_PREFIX, Status.NOT_AUTHORIZED_FOR_PREFIX) and self._mode is RouterMode.EXPLICIT:
-            other = RouterMode.IMPLICIT
-        else:
-            return RouterMode.NONE
-        return RouterMode.NONE if other in tried else other
 
     # ---- time ----
 
@@ -605,13 +507,6 @@ class Registrations:
         self._forget_refused(agent)
         self._context.arm(Timer.RETRY, self._context.settings.retry_interval)
 
-    def is_outstanding(self, agent: bytes, sequence: int | None = None) -> bool:
-        """Whether an answer of this home agent is waited for (to an update with this sequence number, if given)."""
-        request = self.request
-        if request is None or request.agent != agent:
-            return False
-        return sequence is None or sequence in request.transmissions
-
     def not_understood(self, agent: bytes, why: str) -> None:
         """What came back says that nobody there knows Binding Updates, now at least: try another, or later."""
         request = self.request
@@ -620,7 +515,7 @@ class Registrations:
         text = "{:address} is no home agent, it seems: {}"
         self._context.report(Severity.ERROR, "no_home_agent", text, agent, why, peer=agent)
         self._context.count("not_understood")
-        if self._next_agent(agent) == agent:
+        if self._choice.following(agent) == agent:
             self._later(request, why)
             self._subscriber.agents_exhausted()
             return
