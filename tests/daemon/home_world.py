@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import select
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -27,6 +25,7 @@ from halma.wire.ipv6 import DestinationOptions, HomeAddress, Packet, build_packe
 from halma.wire.messages import BindingRevocationAcknowledgement, BindingRevocationIndication, BindingUpdate
 from halma.wire.options import MobileNodeIdentifier
 from tests.conftest import run_ip
+from tests.daemon.running import Daemon
 from tests.netio.links import inside
 
 AGENT = read_address("2001:db8:5::1")
@@ -37,7 +36,6 @@ NODE = b"mn@example.org"
 SECRET = bytes(range(20))
 KEY = Association(1, NODE, HOME, replay_window=0)
 PATIENCE = 10
-HALMA = [sys.executable, "-m", "halma"]
 CONFIGURATION = """
 [anchor]
 addresses = ["2001:db8:5::1"]
@@ -67,7 +65,7 @@ replay_window_seconds = 0
 
 
 class World:
-    """The three machines, and what the node does abroad. The daemon runs from `start` to `stop`."""
+    """The three machines, and what the node does abroad."""
 
     def __init__(self, namespace: Callable[[str], str], directory: Path, home_agent: str = "", plane: str = "auto") -> None:
         self.agent, self.neighbour, self.abroad = (namespace(role) for role in ("agent", "neighbour", "abroad"))
@@ -95,33 +93,11 @@ class World:
         with inside(self.abroad):
             self.signalling = SignallingSocket([CARE_OF])
         self._waiting: list[bytes] = []
-        self.daemon: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start the daemon; returns when it is ready."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
-            path = str(self.directory / "notify.sock")
-            Path(path).unlink(missing_ok=True)
-            notify.bind(path)
-            notify.settimeout(30)
-            command = ["ip", "netns", "exec", self.agent, *HALMA, "anchor", "-c", str(self.file)]
-            with (self.directory / "log").open("ab") as log:
-                self.daemon = subprocess.Popen(command, env={**os.environ, "NOTIFY_SOCKET": path}, stdout=log, stderr=log)
-            while b"READY=1" not in notify.recv(4096):
-                pass
-
-    def stop(self) -> None:
-        """Stop the daemon, which ends well."""
-        assert self.daemon is not None
-        self.daemon.terminate()
-        assert self.daemon.wait(30) == 0, (self.directory / "log").read_text()
-        self.daemon = None
+        self.daemon = Daemon(self.agent, "anchor", self.file)
 
     def close(self) -> None:
         """Whatever happened, nothing runs any more."""
-        if self.daemon is not None:
-            self.daemon.kill()
-            self.daemon.wait()
+        self.daemon.close()
         self.signalling.close()
 
     def _run(self, where: str, *command: str) -> str:
@@ -139,7 +115,7 @@ class World:
 
     def command(self, *words: str) -> list[str]:
         """A command to the daemon."""
-        return [*HALMA, *words, "-s", str(self.directory / "control.sock")]
+        return [sys.executable, "-m", "halma", *words, "-s", str(self.directory / "control.sock")]
 
     # ---- the node abroad ----
 
@@ -166,7 +142,7 @@ class World:
         """The next message that comes by a type 2 routing header."""
         if not self._waiting:
             readable, _, _ = select.select([self.signalling], [], [], PATIENCE)
-            assert readable, f"nothing came; {(self.directory / 'log').read_text()}"
+            assert readable, f"nothing came; {self.daemon.log()}"
             self._waiting += self.signalling.receive()
         packet = parse_packet(self._waiting.pop(0))
         assert packet.checksum_destination == HOME
@@ -180,9 +156,9 @@ def world(namespace: Callable[[str], str], directory: Path, home_agent: str = ""
     """The world with its daemon running."""
     made = World(namespace, directory, home_agent, plane)
     try:
-        made.start()
+        made.daemon.start()
         yield made
-        if made.daemon is not None:
-            made.stop()
+        if made.daemon.running:
+            made.daemon.stop()
     finally:
         made.close()

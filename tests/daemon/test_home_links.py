@@ -279,16 +279,14 @@ def test_nothing_is_left_at_the_end_and_a_crash_is_cleaned_up_after(namespace: N
         registered(w)
         assert w.run(w.agent, *read).split() == ["1", "0"]
         run_ip("-n", w.agent, "neighbour", "add", "proxy", "2001:db8:5::99", "dev", "home0")
-        assert w.daemon is not None
         w.daemon.kill()
-        w.daemon.wait()
         assert len(proxies(w)) == 2
         w.run(w.agent, "sysctl", "-qw", "net.ipv6.conf.home0.proxy_ndp=0", "net.ipv6.neigh.home0.proxy_delay=80")
-        w.start()
+        w.daemon.start()
         assert proxies(w) == ["2001:db8:5::99"]
         registered(w, 5)
         with listen(w.neighbour, "home0") as listener:
-            w.stop()
+            w.daemon.stop()
             heard(listener, 134, lambda packet: packet[46:48] == b"\0\0")
         assert proxies(w) == ["2001:db8:5::99"]
         assert w.run(w.agent, *read).split() == ["0", "80"]
@@ -300,7 +298,7 @@ def test_no_redirect_leaves_by_a_home_link(namespace: Namespace, tmp_path: Path)
     with world(namespace, tmp_path) as w:
         table = w.run(w.agent, "nft", "list", "ruleset")
         assert re.search(r'oifname \{? ?"home0" ?\}? icmpv6 type nd-redirect drop', table)
-        w.stop()
+        w.daemon.stop()
         assert "redirect" not in w.run(w.agent, "nft", "list", "ruleset")
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import select
 import socket
 import subprocess
@@ -25,12 +24,12 @@ from halma.engine.link_local import plain_router_address
 from halma.text import read_address, read_prefix, show_address
 from halma.wire.ipv6 import parse_packet
 from tests.conftest import run_ip
+from tests.daemon.running import Daemon
 from tests.netio.links import inside
 
 pytestmark = [pytest.mark.root, pytest.mark.needs("ip", "sysctl", "ping")]
 
 PATIENCE = 15
-HALMA = [sys.executable, "-m", "halma"]
 ACCESS = read_prefix("2001:db8:21::/56")
 LINK_LAYER = "02:00:00:00:03:01"
 CONFIGURATION = """
@@ -72,41 +71,16 @@ class World:
         run_ip("-n", self.gateway, "route", "add", "default", "via", "2001:db8:2::9")
         run_ip("-n", self.correspondent, "address", "add", "2001:db8:2::9/64", "dev", "eth0", "nodad")
         run_ip("-n", self.correspondent, "route", "add", str(ACCESS), "via", "2001:db8:2::1")
-        self.daemon: subprocess.Popen[bytes] | None = None
+        self.daemon = Daemon(self.gateway, "gateway", self.file)
 
     def configure(self, *, proxy_mobility: bool) -> None:
         """Write the configuration."""
         flag = "true" if proxy_mobility else "false"
         self.file.write_text(CONFIGURATION.format(directory=self.directory, plane=self.plane, proxy_mobility=flag))
 
-    def start(self) -> None:
-        """Start the daemon; returns when it is ready."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
-            path = str(self.directory / "notify.sock")
-            notify.bind(path)
-            notify.settimeout(30)
-            command = ["ip", "netns", "exec", self.gateway, *HALMA, "gateway", "-c", str(self.file)]
-            with (self.directory / "log").open("ab") as log:
-                self.daemon = subprocess.Popen(command, env={**os.environ, "NOTIFY_SOCKET": path}, stdout=log, stderr=log)
-            while b"READY=1" not in notify.recv(4096):
-                pass
-
-    def stop(self) -> None:
-        """Stop the daemon, which ends well."""
-        assert self.daemon is not None
-        self.daemon.terminate()
-        assert self.daemon.wait(30) == 0, self.log()
-        self.daemon = None
-
     def close(self) -> None:
         """Whatever happened, nothing runs any more."""
-        if self.daemon is not None:
-            self.daemon.kill()
-            self.daemon.wait()
-
-    def log(self) -> str:
-        """What the daemon has said."""
-        return (self.directory / "log").read_text()
+        self.daemon.close()
 
     def run(self, where: str, *command: str) -> str:
         """What a command prints in one of the namespaces. Raises CalledProcessError."""
@@ -114,7 +88,7 @@ class World:
 
     def halma(self, *words: str) -> str:
         """What a command to the daemon prints."""
-        return self.run(self.gateway, *HALMA, *words, "-s", str(self.directory / "control.sock"))
+        return self.run(self.gateway, sys.executable, "-m", "halma", *words, "-s", str(self.directory / "control.sock"))
 
     def session(self) -> dict[str, Any]:
         """How the daemon shows the host; empty when it does not."""
@@ -138,9 +112,9 @@ def world(namespace: Callable[[str], str], directory: Path, plane: str = "auto")
     made = World(namespace, directory, plane)
     made.configure(proxy_mobility=False)
     try:
-        made.start()
+        made.daemon.start()
         yield made
-        made.stop()
+        made.daemon.stop()
     finally:
         made.close()
 
@@ -149,7 +123,7 @@ def eventually(holds: Callable[[], object], w: World) -> None:
     """It is so before long."""
     end = time.monotonic() + PATIENCE
     while not holds():
-        assert time.monotonic() < end, w.log()
+        assert time.monotonic() < end, w.daemon.log()
         time.sleep(0.02)
 
 

@@ -12,15 +12,9 @@ from halma.engine.anchor_settings import AnchorSettings, HomeAgentSettings, Home
 from halma.engine.api import (
     Association,
     Assurance,
-    Bind,
-    BindingKind,
-    ForwardingDone,
     MessageReceived,
-    Now,
     Protection,
     Send,
-    Tunnel,
-    Unbind,
 )
 from halma.engine.home_link import SendHome
 from halma.engine.policy import Peer, Profile
@@ -29,6 +23,7 @@ from halma.wire.numbers import BindingUpdateFlag
 from halma.wire.options import AlternateCareOfAddress, MobileNodeIdentifier, MobilityMessageReplayProtection
 from halma.wire.optionspace import Option
 from halma.wire.timestamp import to_ntp
+from tests.engine.party import Party
 
 AGENT = IPv6Address("2001:db8:1::1").packed
 HOME = IPv6Address("2001:db8:100:1::1").packed
@@ -77,51 +72,17 @@ class SilenceError(Exception):
     """A Binding Update got no acknowledgement."""
 
 
-class Agent:
-    """The anchor as a home agent, its data plane answering at once (`error` refuses)."""
+class Agent(Party):
+    """The anchor as a home agent."""
+
+    engine: Anchor
 
     def __init__(self, book: Book | None = None, **settings: Any) -> None:
+        super().__init__(time=1000.0)
         self.book = book or Book()
         pool = PoolSettings("main", IPv6Address("2001:db8:100::").packed, 48)
         home = HomeAgentSettings(**{"links": (LINK,), **settings})
         self.engine = Anchor(AnchorSettings((AGENT,), (pool,), home_agent=home), self.book)
-        self.time = 1000.0
-        self.error = 0
-        self.bound: dict[tuple[BindingKind, bytes, int], Tunnel | None] = {}
-        self.effects: list[Any] = []
-
-    @property
-    def now(self) -> Now:
-        return Now(self.time, 1.7e9 + self.time)
-
-    def give(self, event: Any) -> list[Any]:
-        """Give an event; every effect that came of it, the data plane's part carried out."""
-        return self._carry_out(list(self.engine.handle(event, self.now)))
-
-    def advance(self, seconds: float) -> list[Any]:
-        """Let time pass, deadline by deadline."""
-        end, seen = self.time + seconds, []
-        while (deadline := self.engine.next_deadline()) is not None and deadline <= end:
-            self.time = max(self.time, deadline)
-            seen += self._carry_out(list(self.engine.handle_timeout(self.now)))
-        self.time = end
-        return seen
-
-    def _carry_out(self, effects: list[Any]) -> list[Any]:
-        seen = []
-        while effects:
-            effect = effects.pop(0)
-            seen.append(effect)
-            if isinstance(effect, (Bind, Unbind)):
-                key = (effect.kind, effect.prefix, effect.prefix_length)
-                if not self.error:
-                    if isinstance(effect, Bind):
-                        self.bound[key] = effect.tunnel
-                    else:
-                        self.bound.pop(key, None)
-                effects += self.engine.handle(ForwardingDone(effect.op, self.error), self.now)
-        self.effects = seen
-        return seen
 
     def update(
         self,

@@ -9,16 +9,12 @@ from typing import Any, TypeVar
 from halma.engine.api import (
     Association,
     Assurance,
-    Bind,
     BindingKind,
-    ForwardingDone,
     MessageReceived,
-    Now,
     Protection,
     Report,
     Send,
     Tunnel,
-    Unbind,
 )
 from halma.engine.node import Node
 from halma.engine.node_api import (
@@ -41,6 +37,7 @@ from halma.wire.nd import AdvertisementInterval, PrefixInformation, RouterAdvert
 from halma.wire.numbers import PrefixInformationFlag
 from halma.wire.options import MobilityMessageReplayProtection
 from halma.wire.optionspace import Option
+from tests.engine.party import Party
 
 T = TypeVar("T")
 
@@ -84,73 +81,37 @@ def settings(**changes: Any) -> NodeSettings:
     return NodeSettings(**{**fields, **changes})
 
 
-class Mobile:
-    """The node's engine; its data plane answers at once (`error` refuses), its interface is a few sets."""
+class Mobile(Party):
+    """The node's engine; its interface is a few sets."""
+
+    engine: Node
 
     def __init__(self, *, started: bool = True, **changes: Any) -> None:
+        super().__init__(time=5000.0)
         self.settings = settings(**changes)
         self.engine = Node(self.settings)
-        self.time = 5000.0
-        self.wall = 1.7e9
-        self.error = 0
-        self.bound: dict[tuple[BindingKind, bytes, int], Tunnel | None] = {}
-        self.received: dict[tuple[BindingKind, bytes, int], Tunnel | None] = {}
         self.addresses: set[bytes] = set()
         self._path: HomePath | None = None
         self.router = b""
         self._on_link: tuple[tuple[bytes, int], ...] = ()
         self.remembered: Remember | None = None
-        self.seen: list[Any] = []
         if started:
             self.give(Started())
 
-    @property
-    def now(self) -> Now:
-        return Now(self.time, self.wall + self.time)
-
-    def give(self, event: Any) -> list[Any]:
-        """Give an event; every effect that came of it, carried out."""
-        return self.carry_out(list(self.engine.handle(event, self.now)))
-
-    def advance(self, seconds: float) -> list[Any]:
-        """Let time pass, deadline by deadline."""
-        end, seen = self.time + seconds, []
-        while (deadline := self.engine.next_deadline()) is not None and deadline <= end:
-            self.time = max(self.time, deadline)
-            seen += self.carry_out(list(self.engine.handle_timeout(self.now)))
-        self.time = end
-        self.seen = seen
-        return seen
-
-    def carry_out(self, effects: list[Any]) -> list[Any]:
-        seen = []
-        while effects:
-            effect = effects.pop(0)
-            seen.append(effect)
-            if isinstance(effect, (Bind, Unbind)):
-                key = (effect.kind, effect.prefix, effect.prefix_length)
-                if not self.error:
-                    if isinstance(effect, Bind):
-                        self.bound[key] = None if effect.receive_only else effect.tunnel
-                        self.received[key] = effect.tunnel
-                    else:
-                        self.bound.pop(key, None)
-                        self.received.pop(key, None)
-                effects += self.engine.handle(ForwardingDone(effect.op, self.error), self.now)
-            elif isinstance(effect, ConfigureAddress):
-                self.addresses.add(effect.address)
-            elif isinstance(effect, RemoveAddress):
-                self.addresses.discard(effect.address)
-            elif isinstance(effect, SetHomePath):
-                self._path = effect.path
-            elif isinstance(effect, SetDefaultRouter):
-                self.router = effect.address
-            elif isinstance(effect, SetOnLink):
-                self._on_link = effect.prefixes
-            elif isinstance(effect, Remember):
-                self.remembered = effect
-        self.seen = seen
-        return seen
+    def do(self, effect: Any) -> None:
+        """Do to the interface what is asked for."""
+        if isinstance(effect, ConfigureAddress):
+            self.addresses.add(effect.address)
+        elif isinstance(effect, RemoveAddress):
+            self.addresses.discard(effect.address)
+        elif isinstance(effect, SetHomePath):
+            self._path = effect.path
+        elif isinstance(effect, SetDefaultRouter):
+            self.router = effect.address
+        elif isinstance(effect, SetOnLink):
+            self._on_link = effect.prefixes
+        elif isinstance(effect, Remember):
+            self.remembered = effect
 
     # ---- links ----
 

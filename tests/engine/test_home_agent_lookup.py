@@ -83,7 +83,7 @@ def silence(node: Mobile, seconds: float) -> list[Any]:
 def test_abroad_the_question_leaves_from_the_care_of_address_and_its_answer_is_registered_with() -> None:
     node, question = arrived()
     assert (question.source, question.name, question.by_service) == (CARE_OF, NAME, False)
-    assert not updates(node.seen)
+    assert not updates(node.effects)
     assert node.tunnel() is None
     assert node.row["anchor_from"] == ""
     effects = answer(node, question, AGENT)

@@ -588,4 +588,4 @@ def test_settings_have_values_of_the_rfc() -> None:
 def test_the_first_event_blocks_the_home_address() -> None:
     node = Mobile(started=False)
     assert SetHomePath(HomePath.TUNNEL) in node.give(Started())
-    assert not of(node.seen, Report)
+    assert not of(node.effects, Report)

@@ -464,7 +464,7 @@ def test_an_answer_is_acted_upon_before_it_is_written_down() -> None:
     assert registered.index(Bind) < registered.index(Remember)
     left = [type(effect) for effect in (*node.replug(), *node.advertise(HOME_PREFIX, HOME_ROUTER))]
     assert left.index(Remember) < left.index(Send) < left.index(RemoveAddress)
-    (sent,) = (effect for effect in node.seen if isinstance(effect, Send))
+    (sent,) = (effect for effect in node.effects if isinstance(effect, Send))
     home = [type(effect) for effect in node.acknowledge(sent)]
     assert home.index(SetHomePath) < home.index(Remember)
 

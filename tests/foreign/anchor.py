@@ -6,6 +6,7 @@ from __future__ import annotations
 import struct
 
 from tests.foreign import octets
+from tests.foreign.binding_update import flags_of, number_of
 from tests.foreign.octets import BA, BU, HEARTBEAT, MOBILITY, PREFIX, REVOCATION, TUNNEL, UDP, Heard, Option
 from tests.foreign.place import Station
 
@@ -78,18 +79,3 @@ class Anchor:
         heard = self.station.hear(lambda heard: heard.protocol == TUNNEL, "a packet through the tunnel")
         assert (heard.source, heard.destination) == (self.gateway, self.address)
         return octets.read(heard.payload)
-
-
-def number_of(update: Heard) -> int:
-    """The sequence number of an update."""
-    return int.from_bytes(update.body[:2], "big")
-
-
-def flags_of(update: Heard) -> int:
-    """Its flags."""
-    return int.from_bytes(update.body[2:4], "big")
-
-
-def lifetime_of(update: Heard) -> int:
-    """Its lifetime, in units of 4 seconds."""
-    return int.from_bytes(update.body[4:6], "big")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import struct
 
 from tests.foreign import octets
+from tests.foreign.binding_update import number_of
 from tests.foreign.octets import BA, BRR, BU, ICMPV6, MESSAGE_ID, MOBILITY, REVOCATION, ROUTING, TUNNEL, UDP, Heard, Option, ip
 from tests.foreign.place import ALL_NODES, Station
 
@@ -88,18 +89,3 @@ class HomeAgent:
     def talk(self, source: bytes, text: bytes, outer: bytes | None = None) -> None:
         """A datagram of a correspondent through the tunnel."""
         self.tunnel(octets.packet(source, self.home, UDP, octets.udp(source, self.home, text)), outer)
-
-
-def number_of(update: Heard) -> int:
-    """The sequence number of an update."""
-    return int.from_bytes(update.body[:2], "big")
-
-
-def flags_of(update: Heard) -> int:
-    """Its flags."""
-    return int.from_bytes(update.body[2:4], "big")
-
-
-def lifetime_of(update: Heard) -> int:
-    """Its lifetime, in units of 4 seconds."""
-    return int.from_bytes(update.body[4:6], "big")

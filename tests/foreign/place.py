@@ -13,21 +13,19 @@ import json
 import os
 import select
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tests.conftest import run_ip
+from tests.daemon.running import Daemon
 from tests.foreign import octets
 from tests.foreign.octets import Heard, ip
 from tests.netio.links import inside
 
 PATIENCE = 10.0
 """Seconds that anything may take."""
-HALMA = [sys.executable, "-m", "halma"]
 ALL_NODES = ip("ff02::1")
 
 _numbers = itertools.count()
@@ -42,7 +40,7 @@ class Place:
         self.machine, self.others = f"{tag}-{role}", f"{tag}-others"
         self.file = directory / f"{role}.toml"
         self.file.write_text(configuration.format(directory=directory))
-        self.daemon: subprocess.Popen[bytes] | None = None
+        self.daemon = Daemon(self.machine, role, self.file)
         self._stack = contextlib.ExitStack()
         self._stations: list[Station] = []
 
@@ -81,34 +79,17 @@ class Place:
 
     def start(self) -> Place:
         """Start the daemon; returns when it is ready."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
-            path = str(self.directory / "notify.sock")
-            Path(path).unlink(missing_ok=True)
-            notify.bind(path)
-            notify.settimeout(30)
-            command = ["ip", "netns", "exec", self.machine, *HALMA, self.role, "-c", str(self.file)]
-            with (self.directory / "log").open("ab") as log:
-                environment = {**os.environ, "NOTIFY_SOCKET": path}
-                self.daemon = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-            while b"READY=1" not in notify.recv(4096):
-                pass
+        self.daemon.start()
         return self
 
     def stop(self) -> None:
         """End the daemon, if it runs."""
-        if self.daemon is not None:
-            self.daemon.terminate()
-            try:
-                self.daemon.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                self.daemon.kill()
-                self.daemon.wait()
-            self.daemon = None
+        self.daemon.close()
 
     @property
     def log(self) -> str:
         """All that the daemon has said."""
-        return (self.directory / "log").read_text()
+        return self.daemon.log()
 
     def show(self, what: str) -> list[dict[str, Any]]:
         """What `halma show` gives."""

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.foreign import octets
-from tests.foreign.anchor import Anchor, flags_of, lifetime_of, number_of
+from tests.foreign.anchor import Anchor
+from tests.foreign.binding_update import flags_of, lifetime_of, number_of
 from tests.foreign.octets import (
     ACCESS,
     BA,

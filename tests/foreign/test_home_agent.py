@@ -14,7 +14,8 @@ import pytest
 
 from tests.conftest import run_ip
 from tests.foreign import octets
-from tests.foreign.home_agent import HomeAgent, flags_of, lifetime_of, number_of
+from tests.foreign.binding_update import flags_of, lifetime_of, number_of
+from tests.foreign.home_agent import HomeAgent
 from tests.foreign.octets import (
     ADVICE,
     ALTERNATE,

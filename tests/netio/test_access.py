@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import select
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -27,13 +27,6 @@ pytestmark = pytest.mark.root
 
 GLOBAL = bytes.fromhex("20010db8010000010000000000000001")
 ICMPV6 = 58
-
-
-@pytest.fixture
-def pair(namespace: Callable[[str], str]) -> Iterator[Pair]:
-    made = Pair(namespace)
-    yield made
-    made.close()
 
 
 @pytest.fixture

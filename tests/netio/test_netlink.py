@@ -25,13 +25,6 @@ OTHER_ADDRESS = bytes.fromhex("fe80000000000000000000000000beef")
 
 
 @pytest.fixture
-def pair(namespace: Callable[[str], str]) -> Iterator[Pair]:
-    made = Pair(namespace)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def control(pair: Pair) -> Iterator[LinkControl]:
     with inside(pair.gateway):
         made = LinkControl()

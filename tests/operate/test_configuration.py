@@ -44,16 +44,6 @@ access = ["ap*"]
 Write = Callable[[str], Path]
 
 
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    def write_file(text: str) -> Path:
-        path = tmp_path / "halma.toml"
-        path.write_text(text)
-        return path
-
-    return write_file
-
-
 def mistakes(path: Path) -> list[str]:
     with pytest.raises(ConfigurationError) as caught:
         load(path)

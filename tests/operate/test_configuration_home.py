@@ -49,16 +49,6 @@ def association(key: Path) -> Callable[..., str]:
     return make
 
 
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    def write_file(text: str) -> Path:
-        path = tmp_path / "anchor.toml"
-        path.write_text(text)
-        return path
-
-    return write_file
-
-
 def mistakes(path: Path) -> list[str]:
     with pytest.raises(ConfigurationError) as caught:
         load_anchor(path)

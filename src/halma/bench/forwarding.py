@@ -33,6 +33,7 @@ from halma.forwarding.hooks import Hook, probe_tcx
 from halma.forwarding.loader import OBJECT_DIRECTORY, Collection, ObjectFile
 from halma.forwarding.plane import PlaneSettings, PortKind, Side
 from halma.forwarding.rtnetlink import RouteNetlink
+from halma.lab.processes import inside
 from halma.value import value
 
 PLANES = ("xdp", "tcx", "clsact", "seg6", "tun")
@@ -49,9 +50,7 @@ _CORRESPONDENT = ipaddress.IPv6Address("fd02:1::1").packed
 _CHUNK = 16384
 _BURST = 4000
 _GENERATOR = struct.Struct("=IIII6s6sI16s16sQQQ")
-_CLONE_NEWNET = 0x40000000
 _ETHTOOL_SGRO = 0x2C
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @value
@@ -69,20 +68,6 @@ class Row:
 
 def _ip(*arguments: str) -> None:
     subprocess.run(["ip", *arguments], check=True, capture_output=True)
-
-
-@contextlib.contextmanager
-def _inside(namespace: str) -> Iterator[None]:
-    before = os.open("/proc/self/ns/net", os.O_RDONLY)
-    there = os.open(f"/run/netns/{namespace}", os.O_RDONLY)
-    try:
-        if _libc.setns(there, _CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), "setns")
-        yield
-    finally:
-        _libc.setns(before, _CLONE_NEWNET)
-        os.close(before)
-        os.close(there)
 
 
 _MACS = {"c0": "02:00:00:00:00:c0", "l0": "02:00:00:00:00:10", "l1": "02:00:00:00:00:11", "m0": "02:00:00:00:00:20"}
@@ -112,7 +97,7 @@ class _Network:
         for name in self.names.values():
             _ip("netns", "add", name)
             _ip("-n", name, "link", "set", "lo", "up")
-            with _inside(name):
+            with inside(name):
                 for setting, wanted in (("forwarding", "1"), ("accept_dad", "0")):
                     for scope in ("all", "default"):
                         with open(f"/proc/sys/net/ipv6/conf/{scope}/{setting}", "w", encoding="ascii") as file:
@@ -127,7 +112,7 @@ class _Network:
         ):
             _ip("-n", name, "link", "set", link, "address", _MACS[link], "mtu", "1600", "up")
             _ip("-n", name, "addr", "add", f"{address}/64", "dev", link, "nodad")
-            with _inside(name):
+            with inside(name):
                 self.index[link] = socket.if_nametoindex(link)
                 self.receive_offload(link)
         _ip("-n", anchor, "addr", "add", "fd0b::1/128", "dev", "lo")
@@ -177,7 +162,7 @@ class _Bench:
         )
         self._objects.maps["generators"].update(bytes(4), entry)
         number = struct.pack("=I", self._network.index[link])
-        with _inside(self._network.names["correspondent" if direction == "down" else "gateways"]):
+        with inside(self._network.names["correspondent" if direction == "down" else "gateways"]):
             self._objects.maps["generator_ports"].update(number, number)
 
     def _sunk(self) -> int:
@@ -188,7 +173,7 @@ class _Bench:
     def _sink(self, direction: str, frames: bool) -> Iterator[None]:
         role, link = ("gateways", "m0") if direction == "down" else ("correspondent", "c0")
         index = self._network.index[link]
-        with _inside(self._network.names[role]), contextlib.ExitStack() as undo:
+        with inside(self._network.names[role]), contextlib.ExitStack() as undo:
             if frames:
                 program = self._objects.program("sink_frames")
                 undo.callback(Link(program, index, AttachType.XDP, XDP_FLAG_DRIVER).close)
@@ -209,7 +194,7 @@ class _Bench:
         repeat = 100_000
         with (
             self._sink(direction, frames),
-            _inside(self._network.names["correspondent" if direction == "down" else "gateways"]),
+            inside(self._network.names["correspondent" if direction == "down" else "gateways"]),
         ):
             generator.test_run(frame, 256, live=True)
             time.sleep(0.05)
@@ -313,7 +298,7 @@ def _measure(
                 references[direction, size].append(rate)
         finally:
             _ip("-n", anchor, "-6", "route", "del", "fd01::/16")
-        with _inside(anchor):
+        with inside(anchor):
             settings = PlaneSettings(Side.ANCHOR, (_ANCHOR,), (((0xFD01 << 112).to_bytes(16, "big"), 16),), 1600, bindings)
             plane = open_plane(kind, settings)
             try:

@@ -9,7 +9,7 @@ about something of which nothing was seen fails.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv6Address, IPv6Network
 
 from halma.lab.evidence import Evidence, Signal
@@ -38,6 +38,11 @@ _SETTLING = 0.0005
 def some(items: Sequence[str]) -> str:
     """The first few of many, for a detail."""
     return ", ".join(items[:_SHOWN]) + (f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else "")
+
+
+def tally(found: Mapping[str, int]) -> str:
+    """The first few of what was found, with how often."""
+    return some([f"{what} ({count})" for what, count in found.items()])
 
 
 def _text(address: bytes) -> str:
@@ -216,7 +221,7 @@ def waits_silently(evidence: Evidence, host: str, requirement: str = "ANC-6") ->
         requirement,
         f"the binding of {host} waits for its new gateway",
         bool(dropped) and not faults,
-        some([f"{what} ({count})" for what, count in faults.items()]) or f"{dropped} packets dropped silently",
+        tally(faults) or f"{dropped} packets dropped silently",
     )
 
 
@@ -315,7 +320,7 @@ def host_silent(evidence: Evidence, host: str, requirement: str = "GW-3") -> Che
         requirement,
         f"no mobility signalling by {host}",
         bool(sent) and not faults,
-        some([f"{what} ({count})" for what, count in faults.items()]) or f"{sent} packets of plain IPv6",
+        tally(faults) or f"{sent} packets of plain IPv6",
     )
 
 
@@ -426,7 +431,7 @@ def honest_answers(evidence: Evidence, host: str, requirement: str = "ANC-8") ->
         requirement,
         f"packets to {host} follow each PBA",
         bool(judged) and not faults,
-        some([f"{what} ({count})" for what, count in faults.items()]) or f"{judged} packets, {len(changes)} PBAs",
+        tally(faults) or f"{judged} packets, {len(changes)} PBAs",
     )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from ipaddress import IPv6Address, IPv6Network
 
 from halma.lab.evidence import Evidence, Signal
-from halma.lab.judge import some, without_retransmissions
+from halma.lab.judge import some, tally, without_retransmissions
 from halma.lab.moves import Window, windows
 from halma.lab.packets import ICMPV6, MOBILITY, TCP, UDP
 from halma.lab.topology import Zone
@@ -199,7 +199,7 @@ def returned_home(evidence: Evidence, host: str, window: Window, requirement: st
 def _silent_until(evidence: Evidence, host: str, window: Window, time: float, requirement: str) -> Check:
     leaks = _bare(evidence, host, window.link_up or window.moved, time)
     name = f"nothing from the home address of {host} before the answer at {window.target}"
-    return Check(requirement, name, not leaks, some([f"{what} ({count})" for what, count in leaks.items()]) or "nothing")
+    return Check(requirement, name, not leaks, tally(leaks) or "nothing")
 
 
 def _bare(evidence: Evidence, host: str, start: float, end: float) -> Counter[str]:
@@ -223,7 +223,7 @@ def nothing_bare_abroad(evidence: Evidence, host: str, window: Window, requireme
         if start <= sighting.time < window.until
     )
     leaks = _bare(evidence, host, start, window.until)
-    detail = some([f"{what} ({count})" for what, count in leaks.items()]) or f"{tunnelled} packets in the tunnel"
+    detail = tally(leaks) or f"{tunnelled} packets in the tunnel"
     return Check(
         requirement,
         f"nothing from the home address of {host} is bare at {window.target}",
