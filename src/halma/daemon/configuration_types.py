@@ -33,7 +33,7 @@ from halma.text import (
 HNP_LENGTH = 64
 """Home network prefixes are /64: what a host needs for SLAAC (RFC 4862 section 5.5.3, RFC 4291 section 2.5.4)."""
 SHORTEST_PREFIX = 3
-"""Of global unicast addresses, 2000::/3 (RFC 4291 section 2.4): whatever is shorter has others in it."""
+"""As short as 2000::/3, from which global unicast addresses are given out: what is shorter has others in it."""
 _LINK_LOCAL = Prefix(b"\xfe\x80" + bytes(14), 10)
 LONGEST_DOMAIN_NAME = 240
 """Characters; the DNS has room for 253, and the service goes in front."""

@@ -20,6 +20,7 @@ from halma.daemon.configuration_anchor import AnchorConfiguration
 from halma.daemon.configuration_home import home_link
 from halma.engine.anchor_settings import HomeLink
 from halma.engine.api import Report, Severity
+from halma.engine.constants import MAX_NEIGHBOR_ADVERTISEMENT, RETRANS_TIMER
 from halma.engine.home_agent_discovery import home_agents_anycast
 from halma.engine.home_agent_discovery_api import (
     DiscoveryRequested,
@@ -34,9 +35,6 @@ from halma.netio.home_link import AddressSeen, HomeLinkPort
 from halma.netio.neighbour_proxy import NeighbourProxy
 from halma.netio.netlink import LinkControl, LinkMonitor, LinkState
 
-MAX_NEIGHBOR_ADVERTISEMENT = 3
-RETRANS_TIMER = 1.0
-"""Seconds (RFC 4861 section 10): between advertisements, and for which Duplicate Address Detection listens."""
 LinkEffect = HomeLinkEffect | SendAdvertisement
 LINK_EFFECTS: tuple[type[LinkEffect], ...] = (DetectDuplicate, DefendAddress, ReleaseAddress, SendAdvertisement)
 """What is carried out here."""

@@ -15,12 +15,8 @@ from collections.abc import Callable
 
 from halma.engine.anycast import is_anycast
 from halma.engine.api import Severity
-from halma.engine.node_api import (
-    RETRANS_TIMER,
-    AskForAddress,
-    ConfigureAddress,
-    RemoveAddress,
-)
+from halma.engine.constants import RETRANS_TIMER
+from halma.engine.node_api import AskForAddress, ConfigureAddress, RemoveAddress
 from halma.engine.node_context import NodeContext, Timer
 from halma.engine.routers import PrefixRecord, Router
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from halma.engine.binding_update_list import BindingUpdateList, EntryState
+from halma.engine.constants import AUTOCONFIGURATION_LENGTH
 from halma.engine.gateway_api import ALL_NODES, TUNNEL_OVERHEAD, UNSPECIFIED, AdvertiseRouter, SetPathMtu
 from halma.engine.gateway_context import GatewayContext, Timer
 from halma.engine.gateway_link import AccessLinks, Attachment
@@ -31,8 +32,6 @@ EARLY_INTERVAL = 3.0
 """Seconds between them (RFC 4861: MIN_DELAY_BETWEEN_RAS)."""
 SOLICITED_INTERVAL = 0.1
 """Seconds from one advertisement to the next that a node can bring about by soliciting."""
-AUTOCONFIGURATION_LENGTH = 64
-"""The prefix length that stateless address autoconfiguration works with (RFC 4862 section 5.5.3, RFC 4291)."""
 
 
 @value

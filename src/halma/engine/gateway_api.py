@@ -23,6 +23,7 @@ from halma.engine.api import (
     Tunnel,
     Unbind,
 )
+from halma.engine.constants import MAX_UPDATE_RATE
 from halma.engine.heartbeat import HeartbeatSettings
 from halma.engine.revocation import RevocationSettings
 from halma.text import Prefix
@@ -39,20 +40,8 @@ FIXED_LINK_LOCAL_ADDRESS = bytes.fromhex("fe8000000000000002005efffe005213")
 FIXED_LINK_LAYER_ADDRESS = bytes.fromhex("00005e005213")
 """FixedMAGLinkLayerAddressOnAllAccessLinks: the Ethernet address that RFC 6543 reserves."""
 
-INITIAL_BINDACK_TIMEOUT = 1.0
-"""RFC 6275 section 12."""
-MAX_BINDACK_TIMEOUT = 32.0
-"""RFC 6275 section 12."""
-MAX_UPDATE_RATE = 3
-"""RFC 6275 section 12: registrations of one node within one second."""
-RETRANS_TIMER = 1.0
-"""RFC 4861 section 10: between two probes of a neighbour."""
-MAX_UNICAST_SOLICIT = 3
-"""RFC 4861 section 10: probes of a neighbour before it counts as gone."""
 TUNNEL_OVERHEAD = 40
 """Octets of the outer IPv6 header (RFC 2473 section 6.7)."""
-LIFETIME_UNIT = 4
-"""Seconds in one unit of a Lifetime field (RFC 6275 section 6.1.7)."""
 
 
 @value

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from halma.engine.constants import MAX_UNICAST_SOLICIT, RETRANS_TIMER
 from halma.engine.gateway_api import (
     ALL_NODES,
-    MAX_UNICAST_SOLICIT,
-    RETRANS_TIMER,
     UNSPECIFIED,
     AdmitNode,
     NodeProfile,

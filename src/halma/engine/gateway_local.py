@@ -16,7 +16,8 @@ from __future__ import annotations
 from hashlib import sha256
 
 from halma.engine.api import Bind, BindingKind, ForwardingDone, Severity, Unbind
-from halma.engine.gateway_advertisement import AUTOCONFIGURATION_LENGTH, Advertisements, Terms
+from halma.engine.constants import AUTOCONFIGURATION_LENGTH
+from halma.engine.gateway_advertisement import Advertisements, Terms
 from halma.engine.gateway_context import GatewayContext, Timer
 from halma.engine.gateway_link import AccessLink, AccessLinks, Attachment, Denial, name_of_link
 from halma.wire.icmpv6 import MINIMUM_MTU

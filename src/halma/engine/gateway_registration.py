@@ -19,7 +19,8 @@ from halma.engine.binding_update_list import (
     EntryState,
     RequestKind,
 )
-from halma.engine.gateway_api import INITIAL_BINDACK_TIMEOUT, LIFETIME_UNIT, RETRANS_TIMER, UNSPECIFIED, TearDownLink
+from halma.engine.constants import INITIAL_BINDACK_TIMEOUT, LIFETIME_UNIT, RETRANS_TIMER
+from halma.engine.gateway_api import UNSPECIFIED, TearDownLink
 from halma.engine.gateway_context import GatewayContext, Timer
 from halma.engine.gateway_forwarding import Forwarding
 from halma.engine.gateway_link import AccessLinks, Attachment, Denial

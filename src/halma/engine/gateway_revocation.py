@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from halma.engine.api import Send, Severity
 from halma.engine.binding_update_list import BindingUpdateListEntry
+from halma.engine.constants import NAI
 from halma.engine.gateway_context import GatewayContext
 from halma.engine.gateway_link import QUICK_PROBE, AccessLinks
 from halma.engine.gateway_registration import Registrations
-from halma.engine.proxy_binding_update import NAI
 from halma.engine.revocation import Revocation, Revocations
 from halma.value import value
 from halma.wire.messages import BindingRevocationAcknowledgement, BindingRevocationIndication

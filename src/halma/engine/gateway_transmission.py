@@ -16,13 +16,8 @@ from typing import Protocol
 
 from halma.engine.api import Send, Severity
 from halma.engine.binding_update_list import BindingUpdateList, BindingUpdateListEntry, Offer, Request, RequestKind
-from halma.engine.gateway_api import (
-    INITIAL_BINDACK_TIMEOUT,
-    LIFETIME_UNIT,
-    MAX_BINDACK_TIMEOUT,
-    RETRANS_TIMER,
-    UNSPECIFIED,
-)
+from halma.engine.constants import INITIAL_BINDACK_TIMEOUT, LIFETIME_UNIT, MAX_BINDACK_TIMEOUT, RETRANS_TIMER
+from halma.engine.gateway_api import UNSPECIFIED
 from halma.engine.gateway_context import GatewayContext, Timer
 from halma.engine.gateway_link import AccessLinks
 from halma.engine.proxy_binding_update import ProxyAnswer, proxy_binding_update

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from halma.engine.anchor_settings import Advertising, HomeLink
 from halma.engine.api import Now
 from halma.engine.chance import Chance
+from halma.engine.constants import AUTOCONFIGURATION_LENGTH
 from halma.engine.home_agent_discovery_api import SendAdvertisement
 from halma.engine.timers import Deadlines
 from halma.wire.nd import (
@@ -33,7 +34,6 @@ MAX_RA_DELAY_TIME = 0.5
 SHORT_INTERVAL = 200
 ADDED = 20
 """Milliseconds: an interval under the first is told with the second added (RFC 6275 section 7.5)."""
-AUTOCONFIGURATION_LENGTH = 64
 NEVER = float("-inf")
 
 

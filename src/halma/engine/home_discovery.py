@@ -17,12 +17,12 @@ from hashlib import sha256
 from math import inf
 
 from halma.engine.api import Severity
+from halma.engine.constants import MAX_BINDACK_TIMEOUT
 from halma.engine.home_agent_lookup import HomeAgentLookup
 from halma.engine.node_api import (
     DHAAD_RETRIES,
     INITIAL_DHAAD_TIMEOUT,
     INITIAL_SOLICIT_TIMER,
-    MAX_BINDACK_TIMEOUT,
     HomeAgentsFound,
     HomeAgentsNotFound,
     IcmpReceived,

@@ -16,13 +16,8 @@ from math import inf
 from typing import Protocol
 
 from halma.engine.api import Severity
-from halma.engine.node_api import (
-    MAX_RTR_SOLICITATIONS,
-    MAX_UNICAST_SOLICIT,
-    ProbeRouter,
-    RouterAdvertisementReceived,
-    SolicitRouters,
-)
+from halma.engine.constants import MAX_UNICAST_SOLICIT
+from halma.engine.node_api import MAX_RTR_SOLICITATIONS, ProbeRouter, RouterAdvertisementReceived, SolicitRouters
 from halma.engine.node_context import NodeContext, Timer
 from halma.engine.routers import Router, named
 

@@ -33,15 +33,13 @@ from halma.engine.api import (
     Unbind,
 )
 from halma.engine.care_of_address import CareOfAddresses
+from halma.engine.constants import LIFETIME_UNIT, MAX_NEIGHBOR_ADVERTISEMENT, RETRANS_TIMER
 from halma.engine.home_discovery import HomeDiscovery
 from halma.engine.malformed import parameter_problem
 from halma.engine.movement import Movement
 from halma.engine.multicast_api import ListenerQueryReceived
 from halma.engine.node_api import (
     HOST,
-    LIFETIME_UNIT,
-    MAX_NEIGHBOR_ADVERTISEMENT,
-    RETRANS_TIMER,
     UNSPECIFIED,
     AddressClaimed,
     AdvertiseAddress,

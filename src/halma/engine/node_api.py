@@ -31,26 +31,17 @@ from halma.wire.nd import RouterAdvertisement
 
 UNSPECIFIED = bytes(16)
 LINK_LOCAL_PREFIX = bytes.fromhex("fe80000000000000")
-PREFIX_LENGTH = 64
-"""The prefix length that stateless address autoconfiguration works with (RFC 4862 section 5.5.3, RFC 4291)."""
 HOST = 128
-LIFETIME_UNIT = 4
-"""Seconds in one unit of a Lifetime field (RFC 6275 section 6.1.7)."""
+"""The length of a prefix that is one address."""
 FOREVER = 0xFFFFFFFF
 """A lifetime in a Prefix Information option that does not end (RFC 4861 section 4.6.2)."""
 
-INITIAL_BINDACK_TIMEOUT = 1.0
-MAX_BINDACK_TIMEOUT = 32.0
-MAX_UPDATE_RATE = 3
 DHAAD_RETRIES = 4
 INITIAL_DHAAD_TIMEOUT = 3.0
 INITIAL_SOLICIT_TIMER = 3.0
-"""RFC 6275 section 12, like the ones above."""
-RETRANS_TIMER = 1.0
+"""RFC 6275 section 12, like the two above."""
 MAX_RTR_SOLICITATIONS = 3
-MAX_UNICAST_SOLICIT = 3
-MAX_NEIGHBOR_ADVERTISEMENT = 3
-"""RFC 4861 section 10, like the ones above."""
+"""RFC 4861 section 10."""
 
 
 @value
@@ -80,7 +71,7 @@ class NodeSettings:
     home_agents: tuple[bytes, ...]
     link_local_address: bytes
     interface_identifier: bytes
-    home_prefix_length: int = PREFIX_LENGTH
+    home_prefix_length: int = 64
     home_agent_name: str = ""
     home_domain: str = ""
     identifier: bytes = b""

@@ -14,8 +14,9 @@ from math import inf
 from typing import Protocol
 
 from halma.engine.api import MessageReceived, Severity
+from halma.engine.constants import INITIAL_BINDACK_TIMEOUT, LIFETIME_UNIT, MAX_BINDACK_TIMEOUT
 from halma.engine.home_agent_choice import HomeAgentChoice
-from halma.engine.node_api import INITIAL_BINDACK_TIMEOUT, LIFETIME_UNIT, MAX_BINDACK_TIMEOUT, Remember
+from halma.engine.node_api import Remember
 from halma.engine.node_binding import (
     NOTHING_HELD,
     BindingUpdateListEntry,

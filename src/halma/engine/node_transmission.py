@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from halma.engine.api import Assurance, MessageReceived, Severity
-from halma.engine.node_api import MAX_UPDATE_RATE
+from halma.engine.constants import MAX_UPDATE_RATE
 from halma.engine.node_binding import Request, RequestKind, Transmission, refusal
 from halma.engine.node_context import NodeContext, Timer
 from halma.engine.node_update import Stamps, binding_update, timestamp_of

@@ -11,7 +11,8 @@ from __future__ import annotations
 from hashlib import sha256
 
 from halma.engine.api import Send
-from halma.engine.node_api import LIFETIME_UNIT, NodeSettings
+from halma.engine.constants import LIFETIME_UNIT, NAI
+from halma.engine.node_api import NodeSettings
 from halma.engine.node_binding import Request, RequestKind, RouterMode
 from halma.wire.messages import BindingAcknowledgement, BindingUpdate
 from halma.wire.numbers import BindingUpdateFlag
@@ -25,8 +26,6 @@ from halma.wire.options import (
 from halma.wire.optionspace import Option
 from halma.wire.timestamp import to_ntp
 
-NAI = 1
-"""The subtype of a network access identifier (RFC 4283 section 3.3)."""
 UNCERTAIN = 0x3FF
 """Low bits of a timestamp that no clock of ours tells (RFC 4285 section 6)."""
 

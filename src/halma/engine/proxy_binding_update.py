@@ -9,9 +9,10 @@ Access Technology Type; a link-layer identifier that is unknown or all zeros is 
 from __future__ import annotations
 
 from halma.engine.binding_update_list import Offer
+from halma.engine.constants import NAI
 from halma.engine.gateway_api import UNSPECIFIED
 from halma.wire.messages import BindingAcknowledgement, BindingUpdate
-from halma.wire.numbers import BindingUpdateFlag, MobileNodeIdentifierSubtype
+from halma.wire.numbers import BindingUpdateFlag
 from halma.wire.options import (
     AccessTechnologyType,
     HandoffIndicator,
@@ -26,7 +27,6 @@ from halma.wire.options import (
 FLAGS = BindingUpdateFlag.ACKNOWLEDGE | BindingUpdateFlag.PROXY
 ANY_PREFIX = (HomeNetworkPrefix(0, UNSPECIFIED),)
 """One option with the prefix ALL_ZERO asks the anchor to choose (section 6.9.1.1 point 3)."""
-NAI = int(MobileNodeIdentifierSubtype.NAI)
 
 
 def proxy_binding_update(

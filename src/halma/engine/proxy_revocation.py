@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from halma.engine.anchor_settings import AnchorSettings
 from halma.engine.api import Effect, MessageReceived, Now, Report, Send, Severity
+from halma.engine.constants import NAI
 from halma.engine.forwarding_change import Purpose
 from halma.engine.local_mobility_anchor import LocalMobilityAnchor
 from halma.engine.policy import Policy
@@ -22,7 +23,6 @@ from halma.engine.waiting import HasLeft
 from halma.value import value
 from halma.wire.messages import BindingRevocationAcknowledgement, BindingRevocationIndication
 from halma.wire.numbers import (
-    MobileNodeIdentifierSubtype,
     RevocationFlag,
     RevocationStatus,
     RevocationTrigger,
@@ -31,7 +31,6 @@ from halma.wire.numbers import (
 from halma.wire.options import AlternateCareOfAddress, HomeNetworkPrefix, MobileNodeIdentifier
 from halma.wire.optionspace import Option
 
-NAI = int(MobileNodeIdentifierSubtype.NAI)
 PER_NODE_TRIGGERS = range(RevocationTrigger.UNSPECIFIED, RevocationTrigger.POSSIBLE_OUT_OF_SYNC_BCE_STATE + 1)
 GLOBAL_TRIGGERS = (RevocationTrigger.PER_PEER_POLICY, RevocationTrigger.REVOKING_MOBILITY_NODE_LOCAL_POLICY)
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import inf
 
-from halma.engine.node_api import FOREVER, LINK_LOCAL_PREFIX, PREFIX_LENGTH
+from halma.engine.constants import AUTOCONFIGURATION_LENGTH
+from halma.engine.node_api import FOREVER, LINK_LOCAL_PREFIX
 from halma.wire.nd import AdvertisementInterval, PrefixInformation, RouterAdvertisement, SourceLinkLayerAddress
 from halma.wire.numbers import PrefixInformationFlag
 
@@ -90,7 +91,7 @@ class Router:
         flags = option.flags
         record = self.prefixes.get(prefix)
         valid, preferred = _end(option.valid_lifetime, now), _end(option.preferred_lifetime, now)
-        autonomous = bool(flags & PrefixInformationFlag.AUTONOMOUS) and prefix[1] == PREFIX_LENGTH
+        autonomous = bool(flags & PrefixInformationFlag.AUTONOMOUS) and prefix[1] == AUTOCONFIGURATION_LENGTH
         if record is None:
             if not option.valid_lifetime or len(self.prefixes) >= MAXIMUM_PREFIXES:
                 return
