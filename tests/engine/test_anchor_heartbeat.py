@@ -318,7 +318,6 @@ def test_a_peer_that_is_not_watched_is_nobody() -> None:
     heartbeat.forget(gateway_address(1))
     heartbeat.unsupported(gateway_address(1))
     assert heartbeat.describe(gateway_address(1)) == {}
-    assert not heartbeat.is_unreachable(gateway_address(1))
     assert heartbeat.next_deadline() is None
     assert heartbeat.handle_timeout(domain.now) == ([], [])
 
@@ -332,10 +331,10 @@ def test_the_engine_says_whether_a_peer_is_unreachable() -> None:
     ((request,), outcomes) = heartbeat.handle_timeout(domain.now)
     assert request.source == ANCHOR
     assert not outcomes
-    assert not heartbeat.is_unreachable(gateway_address(1))
+    assert heartbeat.describe(gateway_address(1))["heartbeat"] == "reachable"
     domain._pass(60)
     assert [outcome.change for outcome in heartbeat.handle_timeout(domain.now)[1]] == [PeerChange.UNREACHABLE]
-    assert heartbeat.is_unreachable(gateway_address(1))
+    assert heartbeat.describe(gateway_address(1))["heartbeat"] == "unreachable"
 
 
 def test_peers_without_heartbeats_are_remembered_in_a_bounded_way() -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What engines and the world say to one another: events (past tense) go in, effects (imperative) come out.
 
-An engine is an object with four methods, see `Engine`. It opens no socket, reads no clock, draws no random number and logs
+An engine is an object with a few methods, see `Engine`. It opens no socket, reads no clock, draws no random number and logs
 nothing: the runner (`halma.daemon.runner`) gives it events with a time, carries its effects out in order, and gives their
 outcomes back as events. So every engine can be run, replayed and tested without a machine around it.
 
@@ -22,8 +22,8 @@ from halma.wire import DecodeError, Message
 
 @value
 class Now:
-    """The time of an event: `monotonic` seconds drive every timer, `wall` seconds since 1970 serve the Timestamp option
-    (RFC 5213 section 8.8) alone."""
+    """The time of an event: `monotonic` seconds drive every timer; `wall` seconds since 1970 are for what others read, the
+    timestamps in messages (RFC 5213 section 8.8, RFC 4285 section 6), and for what a next life reads."""
 
     monotonic: float
     wall: float
@@ -267,5 +267,8 @@ class Engine(Protocol):
     def next_deadline(self) -> float | None:
         """The monotonic time at which `handle_timeout` is wanted next; None when nothing waits. Costs O(1)."""
 
-    def snapshot(self) -> dict[str, object]:
+    def describe_counters(self) -> dict[str, int]:
+        """All counters, by name."""
+
+    def snapshot(self, now: Now) -> dict[str, object]:
         """Everything a person may see, as plain JSON-able values without secrets."""

@@ -104,11 +104,6 @@ class Heartbeat:
         if self._peers.pop(peer, None) is not None:
             self._deadlines.stop(peer)
 
-    def is_unreachable(self, peer: bytes) -> bool:
-        """Whether a watched peer has missed more requests than are allowed."""
-        watched = self._peers.get(peer)
-        return watched is not None and watched.unreachable
-
     def receive(
         self, source: bytes, destination: bytes, message: HeartbeatMessage, now: Now, *, known: bool
     ) -> tuple[list[Send], list[Outcome]]:

@@ -26,7 +26,6 @@ class MemoryPlane:
         self.history: list[Change] = []
         self.refuse_next: list[int] = []
         self.path_mtus: dict[Tunnel, int] = {}
-        self.closed = False
         self.on_path_mtu: Callable[[Tunnel, int], None] | None = None
         self._bound: dict[tuple[BindingKind, bytes, int], tuple[Tunnel | None, int]] = {}
         self._ports: dict[int, PortState] = {}
@@ -116,4 +115,3 @@ class MemoryPlane:
         """Forget everything."""
         self._bound.clear()
         self._ports.clear()
-        self.closed = True

@@ -177,17 +177,6 @@ class RouteNetlink(NetlinkSocket):
                 found.append(Route(parts.get(1, bytes(16)), length, interface, table, metric))
         return found
 
-    def route_mtu(self, destination: bytes) -> int:
-        """The MTU of the way to an address, as the kernel would route it. Raises OSError when there is no way."""
-        body = struct.pack("=8BI", socket.AF_INET6, 128, 0, 0, 0, 0, 0, 0, 0) + attribute(1, destination)
-        for _, content in self.ask(_GET_ROUTE, ACK, body):
-            parts = attributes(content[12:])
-            metrics = attributes(parts.get(8, b""))
-            if 2 in metrics and struct.unpack("=I", metrics[2])[0]:
-                return int(struct.unpack("=I", metrics[2])[0])
-            return self.link(struct.unpack("=I", parts[4])[0]).mtu
-        raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
-
     def _rule(self, kind: int, flags: int, rule: Rule) -> None:
         body = struct.pack(
             "=8BI", socket.AF_INET6, rule.destination_length, rule.source_length, 0, min(rule.table, 252), 0, 0, rule.action, 0
