@@ -1,2 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Benchmarks: each measures Halma against a reference in the same run. A leaf: only the command line imports it."""
+"""Benchmarks: each measures Halma against a reference in the same run.
+
+Always holds: only the command line imports anything from here.
+"""

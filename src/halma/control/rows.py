@@ -54,13 +54,14 @@ def _text(key: str, value: object) -> object:
 
 
 def wanted(request: Show) -> Callable[[Row], bool]:
-    """Whether a row passes the request's filters. A row without what a filter asks for does not."""
+    """Whether a row passes the request's filters. A row without what a filter asks for does not. Asking for an address finds
+    the prefix that it is in, and asking for an aggregate all that is in it."""
     tests: list[Callable[[Row], bool]] = []
     if request.node:
         tests.append(lambda row: _fits(request.node, row.get("node")))
     prefix = request.prefix.prefix
     if prefix is not None:
-        tests.append(lambda row: any(_meet(prefix, held) for held in _prefixes(row)))
+        tests.append(lambda row: any(prefix.overlaps(held) for held in _prefixes(row)))
     if request.peer:
         peers = (bytes(request.peer), show_address(request.peer))
         tests.append(lambda row: any(row.get(key) in peers for key in _PEERS))
@@ -81,9 +82,3 @@ def _prefixes(row: Row) -> list[Prefix]:
         for entry in (held if isinstance(held, list) else [held])
         if isinstance(entry, (str, tuple)) and entry
     ]
-
-
-def _meet(asked: Prefix, held: Prefix) -> bool:
-    """Whether the one lies in the other: asking for an address finds the prefix that it is in, and asking for an aggregate
-    all that is in it."""
-    return asked.contains(held.address) if asked.length <= held.length else held.contains(asked.address)

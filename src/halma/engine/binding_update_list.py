@@ -130,7 +130,7 @@ class BindingUpdateListEntry:
 
 
 class BindingUpdateList:
-    """All entries, found by key, by node, by prefix, by anchor, and by outstanding request."""
+    """All entries, found by key, by node, by anchor, and by outstanding request."""
 
     def __init__(self) -> None:
         self._entries: dict[bytes, BindingUpdateListEntry] = {}

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the parts of a gateway share (`halma.engine.context`), and what its deadlines are for."""
+"""What the parts of a gateway share (`halma.engine.context`), and what its deadlines are for.
+
+Always holds: a deadline is that of one attachment, or of one link, by its key.
+"""
 
 from __future__ import annotations
 

@@ -13,10 +13,9 @@ from halma.engine.home_agent import HomeAgent, HomeAgentEffect
 from halma.engine.home_binding_cache import HomeBinding, HomeState
 from halma.engine.proxy_revocation import RevocationRequested
 from halma.engine.revocation import Revocation, Revocations, RevocationSettings
+from halma.text import Prefix
 from halma.wire.messages import BindingRevocationAcknowledgement
 from halma.wire.numbers import RevocationStatus, RevocationTrigger, name_of
-
-HOST = 128
 
 
 class HomeRevocation:
@@ -110,14 +109,6 @@ class HomeRevocation:
 
 def _is_in(binding: HomeBinding, prefix: bytes, length: int) -> bool:
     """Whether the home address lies in a prefix, or a mobile network and the prefix have addresses in common."""
-    if _covers(prefix, length, binding.home_address):
-        return True
-    return any(
-        _covers(network.prefix, network.length, prefix) if network.length < length else _covers(prefix, length, network.prefix)
-        for network in binding.networks
-    )
-
-
-def _covers(prefix: bytes, length: int, address: bytes) -> bool:
-    shift = HOST - length
-    return int.from_bytes(prefix, "big") >> shift == int.from_bytes(address, "big") >> shift
+    asked = Prefix(prefix, length)
+    moved = (Prefix(network.prefix, network.length) for network in binding.networks)
+    return asked.contains(binding.home_address) or any(asked.overlaps(network) for network in moved)

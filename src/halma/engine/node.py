@@ -7,8 +7,8 @@ is), `care_of_address` (addresses there), `node_registration` (bindings and Bind
 prefixes).
 
 Always holds: a packet from the home address leaves bare only on the home link, and only when no home agent holds a binding
-(MN-2, MN-3); abroad it leaves in a tunnel that the home agent has accepted, or not at all. What the home agent sends is taken
-from the moment on in which it may have accepted.
+(MN-2, MN-3); abroad it leaves in a tunnel that the home agent has accepted (where the settings are optimistic: that it has been
+asked for), or not at all. What the home agent sends is taken from the moment on in which it may have accepted.
 """
 
 from __future__ import annotations

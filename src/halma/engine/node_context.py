@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the parts of a mobile node share (`halma.engine.context`), and what its deadlines are for."""
+"""What the parts of a mobile node share (`halma.engine.context`), and what its deadlines are for.
+
+Always holds: a delay counts from the event that is being handled.
+"""
 
 from __future__ import annotations
 
