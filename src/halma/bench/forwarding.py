@@ -23,7 +23,9 @@ import struct
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from halma.engine.api import Bind, Tunnel
 from halma.forwarding import open_plane
@@ -231,10 +233,10 @@ def _changes(bindings: int) -> Iterator[list[Bind]]:
 
 
 def run(
-    plane: str = "all",
-    maximum_bindings: int = BINDINGS[-1],
-    repetitions: int = 3,
-    seconds: float = 0.4,
+    plane: Annotated[str, typer.Option(help=f"One of {', '.join(PLANES)}, or all of them.")] = "all",
+    maximum_bindings: Annotated[int, typer.Option(help="The most bindings that are measured with.", min=1)] = BINDINGS[-1],
+    repetitions: Annotated[int, typer.Option(help="Runs of which the median is taken.", min=1)] = 3,
+    seconds: Annotated[float, typer.Option(help="How long each run takes.", min=0.01)] = 0.4,
     directions: Sequence[str] = DIRECTIONS,
     sizes: Sequence[int] = SIZES,
     progress: Callable[[str], None] = lambda _: None,

@@ -88,10 +88,10 @@ def _attach_plain(lab: Lab) -> None:
 
 def run(
     count: Annotated[int, typer.Option(help="How many handovers.", min=1)] = 200,
-    pause_ms: Annotated[int, typer.Option(help="Milliseconds from link-up to the next.", min=50)] = 150,
+    pause_ms: Annotated[int, typer.Option(help="Milliseconds from one link-up to the next.", min=50)] = 150,
     roams: Annotated[int, typer.Option(help="How often a Mobile IPv6 node leaves its home and returns.", min=0)] = 40,
 ) -> dict[str, Any]:
-    """Measure. Raises LabError, which is an OSError for the command line, when the lab cannot be built.
+    """Measure. Raises RuntimeError when the lab cannot be built.
 
     The figures of the handovers stand by themselves, those of the Mobile IPv6 node's moves under `roaming`, by the scenario
     that they are of.

@@ -12,7 +12,9 @@ Always holds: every registration was accepted, or the benchmark says so instead 
 from __future__ import annotations
 
 import statistics
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from halma.bench.arena import Arena, BenchError, open_arena, to_terminal
 
@@ -24,7 +26,11 @@ TIMES = 5
 VOLLEY = 50_000
 
 
-def run(bindings: int = 1_000_000, window: int = 512, plane: str = "auto") -> dict[str, Any]:
+def run(
+    bindings: Annotated[int, typer.Option(help="How many bindings are made.", min=1)] = 1_000_000,
+    window: Annotated[int, typer.Option(help="Messages that are unanswered at a time.", min=1)] = 512,
+    plane: Annotated[str, typer.Option(help="The anchor's data plane, as in its file.")] = "auto",
+) -> dict[str, Any]:
     """Make so many bindings. Raises BenchError.
 
     Gives `bindings`, `seconds` (from the first message to the last answer of each volley, without the generator's

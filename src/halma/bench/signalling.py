@@ -28,10 +28,10 @@ SINGLE = 500
 
 
 def run(
-    messages: int = 20_000,
-    rounds: int = 5,
-    window: int = 512,
-    plane: str = "auto",
+    messages: Annotated[int, typer.Option(help="Messages in each phase.", min=1)] = 20_000,
+    rounds: Annotated[int, typer.Option(help="How often all phases are measured.", min=1)] = 5,
+    window: Annotated[int, typer.Option(help="Messages that are unanswered at a time.", min=1)] = 512,
+    plane: Annotated[str, typer.Option(help="The anchor's data plane, as in its file.")] = "auto",
     protocol: Annotated[
         Protocol, typer.Option(help="Proxy Binding Updates of gateways, or Binding Updates of mobile nodes.")
     ] = Protocol.PMIPV6,

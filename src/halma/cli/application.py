@@ -27,7 +27,7 @@ class Lazy(NamedTuple):
 
 
 LAZY: dict[str, Lazy] = {
-    "anchor": Lazy("halma.cli.daemons:anchor", "Run the anchor (LMA) in the foreground."),
+    "anchor": Lazy("halma.cli.daemons:anchor", "Run the anchor (LMA and home agent) in the foreground."),
     "gateway": Lazy("halma.cli.daemons:gateway", "Run the gateway (MAG) in the foreground."),
     "node": Lazy("halma.cli.daemons:node", "Run the mobile node (MN) in the foreground."),
     "check": Lazy("halma.cli.daemons:check", "Name every mistake in a configuration file."),
@@ -35,7 +35,7 @@ LAZY: dict[str, Lazy] = {
     "revoke": Lazy("halma.cli.requests:revoke", "End sessions, and tell the other end."),
     "attach": Lazy("halma.cli.requests:attach", "Tell the gateway that a node has come."),
     "detach": Lazy("halma.cli.requests:detach", "Tell the gateway that a node has left."),
-    "retry": Lazy("halma.cli.requests:retry", "Ask the anchor again that has refused."),
+    "retry": Lazy("halma.cli.requests:retry", "Try again what an anchor has refused."),
     "reload": Lazy("halma.cli.requests:reload", "Let a daemon read its configuration again."),
     "decode": Lazy("halma.cli.decode:decode_command", "Show the messages in a capture."),
     "lab": Lazy("halma.cli.lab:app", "Build whole networks on this machine and judge them."),

@@ -94,7 +94,8 @@ def list_command(as_json: Annotated[bool, typer.Option("--json", help="Print JSO
             print(json.dumps({"scenarios": told, "labs": labs()}))
             return
         for one in plays():
-            print(f"{one.name:28} {one.scenario.title} ({one.conditions})")
+            title = one.scenario.title if one.conditions.ideal else f"  the same with {one.conditions}"
+            print(f"{one.name:28} {title}")
         for identity, lives in labs().items():
             print(f"lab {identity}: {'up' if lives else 'dead, `halma lab down` removes what it left'}")
 
@@ -104,17 +105,20 @@ def run_command(
     names: Names = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON.")] = False,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Leave report, captures, configurations, logs.")
+        Path | None, typer.Option("--out", metavar="DIR", help="Leave report, captures, configurations, logs there.")
     ] = None,
     delay: Annotated[float | None, typer.Option(metavar="MS", min=0, help="Delay of the core links, one way.")] = None,
     loss: Annotated[float | None, typer.Option(metavar="PERCENT", min=0, max=100, help="Loss on the core links.")] = None,
     pace: Annotated[
-        float, typer.Option(metavar="MS", min=0, help="Send packets of traffic no oftener, for machines that are slow.")
+        float, typer.Option(metavar="MS", min=0, help="Time between two packets of traffic at least, for slow machines.")
     ] = 0.0,
     ladder: Annotated[bool, typer.Option("--ladder", help="Print what was said, as a ladder.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every check.")] = False,
 ) -> None:
-    """Play scenarios with real daemons in network namespaces, and judge them by what was on the wire."""
+    """Play scenarios with real daemons, and judge them.
+
+    Every machine of a scenario is a network namespace of this one; the verdict rests on what was on the wire.
+    """
     with _said_plainly():
         chosen = _chosen(names)
         if delay is not None or loss is not None:
@@ -254,7 +258,10 @@ def judge_command(
     ladder: Annotated[bool, typer.Option("--ladder", help="Print what was said, as a ladder.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every check.")] = False,
 ) -> None:
-    """Judge the records of an earlier run again, and write its report anew."""
+    """Judge the records of an earlier run again.
+
+    Its report is written anew.
+    """
     with _said_plainly():
         try:
             told = json.loads((directory / "journal.json").read_text())
@@ -351,7 +358,10 @@ def move_command(
 
 @app.command("down")
 def down_command(which: _Which = None) -> None:
-    """Take down the labs that are up, and remove what dead ones have left."""
+    """Take down the labs that are up.
+
+    What labs that have died left behind is removed as well.
+    """
     with _said_plainly():
         _need_root()
         for lab in kept():

@@ -107,11 +107,15 @@ def detach(
 
 def retry(
     node: Annotated[
-        Identifier | None, typer.Argument(parser=NODE, metavar="[NODE]", help="The node's identifier. Default: all such nodes.")
+        Identifier | None,
+        typer.Argument(parser=NODE, metavar="[NODE]", help="At a gateway: one node. Default: all."),
     ] = None,
     socket: SocketPath = None,
 ) -> None:
-    """Let the gateway ask again for a node that its anchor has refused."""
+    """Let a gateway, or a mobile node, try again what its anchor has refused.
+
+    Whatever the reason was, it is taken for mended.
+    """
     _ask(Retry(node or Identifier()), "retry", socket)
 
 

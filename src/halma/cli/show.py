@@ -100,7 +100,10 @@ def bindings(
     interval: Interval = 2.0,
     socket: SocketPath = None,
 ) -> None:
-    """The anchor's bindings of gateways: nodes, prefixes, gateways."""
+    """The anchor's bindings that gateways have made.
+
+    A row has the node, its prefixes and its gateway.
+    """
     _show(_rows("bindings", node, prefix, peer, limit), json, watch, interval, socket)
 
 
@@ -115,7 +118,10 @@ def home_bindings(
     interval: Interval = 2.0,
     socket: SocketPath = None,
 ) -> None:
-    """The home agent's bindings: nodes, home and care-of addresses."""
+    """The anchor's bindings that mobile nodes have made.
+
+    A row has the node, its home address and its care-of address.
+    """
     _show(_rows("home_bindings", node, prefix, peer, limit), json, watch, interval, socket)
 
 
@@ -142,13 +148,13 @@ def sessions(
     interval: Interval = 2.0,
     socket: SocketPath = None,
 ) -> None:
-    """The gateway's sessions: nodes, interfaces, prefixes."""
+    """The gateway's sessions: nodes, prefixes, anchors."""
     _show(_rows("sessions", node, prefix, peer, limit), json, watch, interval, socket)
 
 
 @application.command()
 def registration(json: Json = False, watch: Watch = False, interval: Interval = 2.0, socket: SocketPath = None) -> None:
-    """Where the mobile node is, and how it stands with its anchor."""
+    """Where the mobile node is, and where it is registered."""
     _show(Show("registration"), json, watch, interval, socket)
 
 

@@ -48,14 +48,14 @@ class Hierarchical(Journey):
 
 LOCAL = Hierarchical(
     "a1-local",
-    "A node with a binding at its home agent moves MAG1 -> MAG2 under one LMA (figure 5)",
+    "A node with a binding at its home agent moves MAG1 -> MAG2 under one LMA (RFC 6612, figure 5)",
     "The node has registered the address that LMA1's domain gave it. It moves to another gateway of that domain: the gateway "
     "registers it there, and its home agent hears nothing, for the care-of address is still the same.",
     ("mag1", "mag2"),
 )
 GLOBAL = Hierarchical(
     "a1-global",
-    "The node moves on to MAG3 under another LMA (figure 6)",
+    "The node moves on to MAG3 under another LMA (RFC 6612, figure 6)",
     "The node moves within LMA1's domain, then into that of LMA2: MAG3 registers it with LMA2, the node forms another care-of "
     "address out of what LMA2 gave, and registers that with its home agent.",
     ("mag1", "mag2", "mag3"),

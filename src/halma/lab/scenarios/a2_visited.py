@@ -41,7 +41,7 @@ class Visited(Leave):
     def __init__(self) -> None:
         super().__init__(
             "a2-visited",
-            "A node leaves its PMIPv6 home for another PMIPv6 domain and moves on within it (figure 3)",
+            "A node leaves its PMIPv6 home for another PMIPv6 domain and moves on within it (RFC 6612, figure 3)",
             "A Mobile IPv6 node is at home behind MAG2 and goes to MAG3, which registers it with LMA2. The node forms a "
             "care-of address out of what LMA2 gave and registers it with HA/LMA1; a packet to it takes the home agent's tunnel "
             "and in the visited domain LMA2's around it. Then it goes to MAG4: LMA2 hears of it and its home does not. The "
