@@ -28,8 +28,8 @@ Written by `make docs` from the declarations in `src/halma/daemon/configuration_
 
 A daemon reads one TOML file. `halma check FILE` names every mistake in it, by its path in the file; an unknown key is one.
 [examples/anchor.toml](../examples/anchor.toml), [examples/gateway.toml](../examples/gateway.toml) and
-[examples/node.toml](../examples/node.toml) are complete files to start from. `halma reload` (or SIGHUP) takes over peers and
-profiles; what else has changed needs a restart.
+[examples/node.toml](../examples/node.toml) are complete files to start from. `halma reload` (or SIGHUP) takes over peers,
+profiles and associations; what else has changed needs a restart.
 
 In patterns of node identifiers `*` is any text and everything else is itself. Of several that fit, an exact identifier counts
 first, then the pattern with the most characters besides `*`.

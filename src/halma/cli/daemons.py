@@ -57,7 +57,7 @@ Level = Annotated[LogLevel, typer.Option("--log-level", help="The least severity
 def anchor(configuration: ConfigurationFile, log_format: Format = LogFormat.AUTO, log_level: Level = LogLevel.INFO) -> None:
     """Run the anchor (LMA and home agent) in the foreground.
 
-    SIGTERM ends it and gives everything back to the kernel; SIGHUP reads peers and profiles again.
+    SIGTERM ends it and gives everything back to the kernel; SIGHUP reads peers, profiles and associations again.
     """
     checked = _loaded(load_anchor, configuration)
     from halma.daemon.anchor import run  # noqa: PLC0415

@@ -122,7 +122,7 @@ def retry(
 def reload(socket: SocketPath = None) -> None:
     """Let the daemon read its configuration file again.
 
-    Peers and profiles are taken over; what else has changed needs a restart.
+    Peers, profiles and associations are taken over; what else has changed is named, and needs a restart.
     """
     _ask(Reload(), "reload", socket)
 

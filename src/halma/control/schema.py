@@ -109,7 +109,7 @@ class Retry(msgspec.Struct, tag_field="request", tag="retry", forbid_unknown_fie
 
 
 class Reload(msgspec.Struct, tag_field="request", tag="reload", forbid_unknown_fields=True, frozen=True, omit_defaults=True):
-    """Read the configuration file again and take its peers and profiles over."""
+    """Read the configuration file again and take its peers, profiles and associations over."""
 
 
 Request = Show | Revoke | Attach | Detach | Retry | Reload
