@@ -2,7 +2,7 @@
 """A laboratory network as a value: nodes, the links between them, and the links of mobile hosts that move.
 
 A scenario declares its `Topology` once; `halma.lab.network` builds it, `halma.lab.evidence` reads the captures with it, and
-`halma.lab.drawing` draws it. Nothing here touches the machine.
+`halma.lab.topology_picture` draws it. Nothing here touches the machine.
 
 Always holds: a topology that was constructed is one that can be built: every name is known and short enough for the kernel,
 no address or interface is declared twice, and the two ends of a link can reach one another.
