@@ -11,7 +11,7 @@ no address or interface is declared twice, and the two ends of a link can reach 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from ipaddress import IPv6Address, IPv6Interface, IPv6Network
 
@@ -21,6 +21,7 @@ MAXIMUM_INTERFACE_NAME = 15
 """What IFNAMSIZ leaves for the name of an interface."""
 
 _NAME = re.compile(r"[a-z][a-z0-9]{0,11}")
+_UNICAST = re.compile(r"[0-9a-f][02468ace](:[0-9a-f]{2}){5}")
 
 
 class TopologyError(ValueError):
@@ -188,54 +189,71 @@ class Topology:
 
 def _check(topology: Topology) -> None:
     """Raise TopologyError for the first mistake of a topology."""
-    names: dict[str, Node] = {}
     for node in topology.nodes:
         if not _NAME.fullmatch(node.name):
             raise TopologyError(f"node {node.name!r}: a name is 1 to 12 lower-case letters and digits, a letter first")
-        if node.name in names:
-            raise TopologyError(f"node {node.name!r} is declared twice")
-        names[node.name] = node
-    interfaces: set[tuple[str, str]] = set()
-    addresses: dict[IPv6Address, str] = {}
-    link_names: set[str] = set()
+    _check_once("node", [node.name for node in topology.nodes])
+    _check_once("link", [*(link.name for link in topology.links), *(access.name for access in topology.access)])
+    _check_interfaces(topology)
+    _check_addresses(topology)
+    _check_access(topology)
+    _check_routes(topology)
 
-    def claim(link: str, node: str, interface: str) -> None:
-        if node not in names:
+
+def _check_once(what: str, names: Sequence[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise TopologyError(f"{what} {name!r} is declared twice")
+
+
+def _check_interfaces(topology: Topology) -> None:
+    """Each is on a node that there is, which has no other of its name."""
+    nodes = {node.name for node in topology.nodes}
+    taken: set[tuple[str, str]] = set()
+    fixed = [(link.name, end.node, end.interface) for link in topology.links for end in link.ends]
+    for link, node, interface in [*fixed, *((access.name, access.host, access.interface) for access in topology.access)]:
+        if node not in nodes:
             raise TopologyError(f"link {link!r}: there is no node {node!r}")
         if not 0 < len(interface) <= MAXIMUM_INTERFACE_NAME:
             raise TopologyError(f"link {link!r}: {interface!r} is not a name of 1 to {MAXIMUM_INTERFACE_NAME} characters")
-        if (node, interface) in interfaces:
+        if (node, interface) in taken:
             raise TopologyError(f"link {link!r}: {node} has an interface {interface!r} already")
-        interfaces.add((node, interface))
+        taken.add((node, interface))
 
-    for name in [link.name for link in topology.links] + [link.name for link in topology.access]:
-        if name in link_names:
-            raise TopologyError(f"link {name!r} is declared twice")
-        link_names.add(name)
+
+def _check_addresses(topology: Topology) -> None:
+    """Each belongs to one node, and the two ends of a link can reach one another."""
+    owners: dict[IPv6Address, str] = {}
     for link in topology.links:
         for end in link.ends:
-            claim(link.name, end.node, end.interface)
             for interface in end.addresses:
-                if interface.ip in addresses:
-                    raise TopologyError(f"link {link.name!r}: {interface.ip} belongs to {addresses[interface.ip]} already")
-                addresses[interface.ip] = end.node
-        nets = [{interface.network for interface in end.addresses} for end in link.ends]
-        if all(nets) and not nets[0] & nets[1]:
+                if interface.ip in owners:
+                    raise TopologyError(f"link {link.name!r}: {interface.ip} belongs to {owners[interface.ip]} already")
+                owners[interface.ip] = end.node
+        near, far = ({interface.network for interface in end.addresses} for end in link.ends)
+        if near and far and not near & far:
             raise TopologyError(f"link {link.name!r}: its two ends have no prefix in common")
+
+
+def _check_access(topology: Topology) -> None:
+    """Each is a host's, and its far end can be on any gateway beside the others."""
     far_ends: set[str] = set()
     for access in topology.access:
-        claim(access.name, access.host, access.interface)
         if not 0 < len(access.far) <= MAXIMUM_INTERFACE_NAME:
             raise TopologyError(f"link {access.name!r}: {access.far!r} is not a name for an interface")
-        if names[access.host].kind is not Kind.HOST:
+        if topology.node(access.host).kind is not Kind.HOST:
             raise TopologyError(f"link {access.name!r}: {access.host} is not a host")
         if access.far in far_ends:
             raise TopologyError(f"link {access.name!r}: two far ends are called {access.far!r} and would meet at a gateway")
         far_ends.add(access.far)
-        if not re.fullmatch(r"[0-9a-f][02468ace](:[0-9a-f]{2}){5}", access.link_layer_address):
+        if not _UNICAST.fullmatch(access.link_layer_address):
             raise TopologyError(f"link {access.name!r}: {access.link_layer_address!r} is not a unicast link-layer address")
+
+
+def _check_routes(topology: Topology) -> None:
+    """Each next hop is on a link of the node."""
     for node in topology.nodes:
-        near = {net for _, end in topology.ends_of(node.name) for interface in end.addresses for net in [interface.network]}
+        near = {interface.network for _, end in topology.ends_of(node.name) for interface in end.addresses}
         for route in node.routes:
-            if not any(route.via in net for net in near):
+            if not any(route.via in network for network in near):
                 raise TopologyError(f"node {node.name!r}: the next hop {route.via} is on none of its links")

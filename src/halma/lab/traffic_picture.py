@@ -17,6 +17,7 @@ from halma.lab.moves import windows
 from halma.lab.picture import FAINT, HAIR, INK, PALETTE, RED, Picture
 from halma.lab.topology import Kind
 from halma.lab.verdict import Handover
+from halma.value import value
 
 _RIGHT = 34.0
 _NARROW = 600.0
@@ -164,59 +165,90 @@ def _lane(
     flush()
 
 
+@value
+class _Moments:
+    """The time around a handover as a stretch of a picture: `before` and `after` link-up in milliseconds, from `left` on."""
+
+    up: float
+    before: float
+    after: float
+    left: float
+    scale: float
+
+    def place(self, time: float) -> float:
+        """Where a time is, from left to right."""
+        return self.left + (self.before + (time - self.up) * 1000) * self.scale
+
+    def shows(self, time: float) -> bool:
+        """Whether a time is in the picture."""
+        return -self.before <= (time - self.up) * 1000 <= self.after
+
+
 def draw_handover(evidence: Evidence, handover: Handover, width: float) -> str:
     """The milliseconds around one handover, packet by packet."""
     if handover.link_up is None:
         return ""
-    known = colours(evidence)
-    up = handover.link_up
-    before = max(_BEFORE_MS, (up - handover.moved) * 1000 + 15)
+    before = max(_BEFORE_MS, (handover.link_up - handover.moved) * 1000 + 15)
     after = max(_AFTER_MS, *(1.3 * (gap or 0) for gap in (handover.gap_down_ms, handover.gap_up_ms)))
     left = _left(width)
+    moments = _Moments(handover.link_up, before, after, left, (width - left - _RIGHT) / (before + after))
     foot = _TOP + 2 * _CLOSE_LANE + 20
     picture = Picture(width, foot + 28, f"{handover.host} from {handover.source} to {handover.target}")
-    scale = (width - left - _RIGHT) / (before + after)
-
-    def place(time: float) -> float:
-        return left + (before + (time - up) * 1000) * scale
-
-    step = next((step for step in _STEPS_MS if step * scale >= _LABEL), _STEPS_MS[-1])
-    mark = -int(before // step) * step
-    while mark <= after:
-        x = place(up + mark / 1000)
-        picture.line(x, 40, x, foot, HAIR)
-        picture.text(x, foot + 16, f"{mark:+d} ms" if mark else "link up", 11, INK if mark == 0 else FAINT, "middle")
-        mark += step
-    for time, words, side in (
-        (handover.moved, "taken away", "end"),
-        (handover.link_down, "link down", "start"),
-        (up, "", "end"),
-    ):
-        if time is not None and abs(place(time) - left) < width:
-            picture.line(place(time), 20, place(time), foot, INK, 1, "3 3")
-            picture.text(place(time) + (-3 if side == "end" else 3), 28, words, 11, INK, side)
-    lanes = _lanes(evidence, handover.host)
+    _draw_time(picture, moments, foot)
+    _draw_link(picture, moments, handover, foot)
+    known, lanes = colours(evidence), _lanes(evidence, handover.host)
     for index, ((words, streams), gap) in enumerate(zip(lanes, (handover.gap_down_ms, handover.gap_up_ms), strict=True)):
         y = _TOP + index * _CLOSE_LANE
         if gap is not None:
-            picture.area(place(up), y - 10, gap * scale, 24, _GAP, f"gap of {gap:.2f} ms")
-            picture.text(place(up) + 4, y - 13, f"gap {gap:.1f} ms", 10.5, RED)
+            picture.area(moments.place(moments.up), y - 10, gap * moments.scale, 24, _GAP, f"gap of {gap:.2f} ms")
+            picture.text(moments.place(moments.up) + 4, y - 13, f"gap {gap:.1f} ms", 10.5, RED)
         picture.text(8, y + 6, words if width > _NARROW else words.split()[0], 12)
-        for stream in streams:
-            for delivery in evidence.deliveries(stream):
-                time = _time(delivery)
-                if time is None or not -before <= (time - up) * 1000 <= after:
-                    continue
-                if delivery.delivered is None:
-                    picture.cross(place(time), y + 2, 2.6, RED)
-                else:
-                    picture.area(place(time) - 0.9, y - 6, 1.8, 16, *way(evidence, delivery, known))
+        _draw_packets(picture, moments, evidence, streams, known, y)
     y = _TOP + len(lanes) * _CLOSE_LANE
     picture.text(8, y + 6, "signalling", 12)
     for signal in evidence.signals_about(handover.host):
-        if -before <= (signal.sent - up) * 1000 <= after:
-            picture.dot(place(signal.sent), y + 2, 3.2, "#1f4e9c")
+        if moments.shows(signal.sent):
+            picture.dot(moments.place(signal.sent), y + 2, 3.2, "#1f4e9c")
     return str(picture)
+
+
+def _draw_time(picture: Picture, moments: _Moments, foot: float) -> None:
+    """Lines at round numbers of milliseconds from link-up."""
+    step = next((step for step in _STEPS_MS if step * moments.scale >= _LABEL), _STEPS_MS[-1])
+    mark = -int(moments.before // step) * step
+    while mark <= moments.after:
+        x = moments.place(moments.up + mark / 1000)
+        picture.line(x, 40, x, foot, HAIR)
+        picture.text(x, foot + 16, f"{mark:+d} ms" if mark else "link up", 11, INK if mark == 0 else FAINT, "middle")
+        mark += step
+
+
+def _draw_link(picture: Picture, moments: _Moments, handover: Handover, foot: float) -> None:
+    """When the host's link went and came."""
+    for time, words, side in (
+        (handover.moved, "taken away", "end"),
+        (handover.link_down, "link down", "start"),
+        (moments.up, "", "end"),
+    ):
+        if time is not None and abs(moments.place(time) - moments.left) < picture.width:
+            x = moments.place(time)
+            picture.line(x, 20, x, foot, INK, 1, "3 3")
+            picture.text(x + (-3 if side == "end" else 3), 28, words, 11, INK, side)
+
+
+def _draw_packets(
+    picture: Picture, moments: _Moments, evidence: Evidence, streams: list[int], known: dict[str, str], y: float
+) -> None:
+    """A bar for each packet that arrived, in the colour of its way, and a cross for each that was lost."""
+    for stream in streams:
+        for delivery in evidence.deliveries(stream):
+            time = _time(delivery)
+            if time is None or not moments.shows(time):
+                continue
+            if delivery.delivered is None:
+                picture.cross(moments.place(time), y + 2, 2.6, RED)
+            else:
+                picture.area(moments.place(time) - 0.9, y - 6, 1.8, 16, *way(evidence, delivery, known))
 
 
 def _lanes(evidence: Evidence, host: str) -> list[tuple[str, list[int]]]:
