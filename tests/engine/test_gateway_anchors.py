@@ -162,7 +162,7 @@ def test_a_session_that_was_revoked_before_its_turn_is_not_registered_anew() -> 
     world.register()
     world.register(PREFIX_2, node=OTHER, interface=AP1)
     restart(world)
-    for entry in world.gateway._registrations.list.of_node(b"host2@example.org"):
+    for entry in world.gateway._registrations.sessions.of_node(b"host2@example.org"):
         world.gateway._registrations.revoke(entry)
     assert len(updates(world.advance(0.5) + world.hear())) == 1
     assert updates(world.advance(0.7) + world.hear(OTHER, interface=AP1)) == []

@@ -24,8 +24,8 @@ from halma.engine.api import (
     Send,
     Severity,
 )
-from halma.engine.binding_update_list import BindingUpdateListEntry
-from halma.engine.gateway_advertisement import Advertisements
+from halma.engine.binding_update_list import BindingUpdateList, BindingUpdateListEntry
+from halma.engine.gateway_advertisement import Advertisements, Terms
 from halma.engine.gateway_api import (
     UNSPECIFIED,
     AnchorRevocationRequested,
@@ -89,13 +89,11 @@ class Gateway:
         self._settings = settings
         self._profiles = profiles
         self._context = GatewayContext(settings)
-        self._links = AccessLinks(self._context)
-        self._links.absent = self._absent
-        self._advertisements = Advertisements(self._context, self._links)
-        self._registrations = Registrations(self._context, self._links, self)
-        self._advertisements.list = self._registrations.list
+        self._sessions = BindingUpdateList()
+        self._links = AccessLinks(self._context, self._absent)
+        self._advertisements = Advertisements(self._context, self._links, self._sessions, self._local_terms)
+        self._registrations = Registrations(self._context, self._links, self._sessions, self)
         self._local = LocalAccess(self._context, self._links, self._advertisements)
-        self._advertisements.local_terms = self._local.terms
         self._revocations = GatewayRevocations(self._context, self._links, self._registrations)
         self._heartbeat = Heartbeat(settings.heartbeat, settings.restart_counter)
         self._watched: set[bytes] = set()
@@ -192,31 +190,29 @@ class Gateway:
 
     def describe_sessions(self, now: Now) -> Iterator[dict[str, object]]:
         """A row for each node that is attached here, or is being given up."""
-        entries = self._registrations.list
         for attachment in self._links:
             link = self._links.link(attachment.interface)
             if attachment.local:
                 yield describe_local(attachment, self._local.prefix(attachment), link, now)
             else:
-                yield describe_session(attachment, entries.get(attachment.key), link, now)
-        for entry in entries:
+                yield describe_session(attachment, self._sessions.get(attachment.key), link, now)
+        for entry in self._sessions:
             if self._registrations.attachment(entry) is None:
                 yield describe_session(None, entry, self._links.link(entry.interface), now)
 
     def describe_peers(self) -> Iterator[dict[str, object]]:
         """A row for each anchor that there are sessions with."""
-        entries = self._registrations.list
-        for anchor in entries.anchors():
-            yield {"anchor": anchor, "sessions": len(entries.of_anchor(anchor)), **self._heartbeat.describe(anchor)}
+        for anchor in self._sessions.anchors():
+            yield {"anchor": anchor, "sessions": len(self._sessions.of_anchor(anchor)), **self._heartbeat.describe(anchor)}
 
     def describe_counters(self) -> dict[str, int]:
         """All counters, by name, with the number of sessions that exist now."""
-        existing = {"sessions": len(self._registrations.list), "attachments": len(self._links)}
+        existing = {"sessions": len(self._sessions), "attachments": len(self._links)}
         return existing | self._context.counters | self._heartbeat.counters
 
     def peers(self) -> list[tuple[bytes, bytes]]:
         """Our address and theirs, for every anchor with sessions: what `Started` wants after a restart."""
-        return [(self._settings.address, anchor) for anchor in self._registrations.list.anchors()]
+        return [(self._settings.address, anchor) for anchor in self._sessions.anchors()]
 
     # ---- what registrations tell (gateway_registration.Service) ---------------------------------------------------------
 
@@ -230,6 +226,9 @@ class Gateway:
     def end(self, attachment: Attachment) -> None:
         """A node's packets do not flow any more."""
         self._advertisements.end(attachment)
+
+    def _local_terms(self, attachment: Attachment) -> Terms | None:
+        return self._local.terms(attachment)
 
     # ---- links ----------------------------------------------------------------------------------------------------------
 
@@ -345,7 +344,7 @@ class Gateway:
         left, local = attachment.interface, attachment.local
         self._links.move(attachment, interface)
         self._local.leave(attachment, left)
-        entry = self._registrations.list.get(attachment.key)
+        entry = self._sessions.get(attachment.key)
         if entry is None or local:
             self._serve(attachment)
         else:
@@ -397,7 +396,7 @@ class Gateway:
         self._context.report(Severity.INFO, "detached", text, attachment.profile.identifier)
         self._links.detach(attachment)
         self._context.disarm(Timer.RENEW, attachment.key)
-        entry = None if attachment.local else self._registrations.list.get(attachment.key)
+        entry = None if attachment.local else self._sessions.get(attachment.key)
         self._local.leave(attachment, attachment.interface)
         if entry is not None:
             self._registrations.deregister(entry)
@@ -458,7 +457,7 @@ class Gateway:
         if isinstance(message, BindingAcknowledgement):
             self._registrations.acknowledged(source, message)
         elif isinstance(message, HeartbeatMessage):
-            known = source == self._settings.anchor or source in self._registrations.list.anchors()
+            known = source == self._settings.anchor or source in self._sessions.anchors()
             self._heartbeats(*self._heartbeat.receive(source, event.destination, message, self._context.now, known=known))
         elif isinstance(message, BindingRevocationIndication):
             self._revocations.indicated(source, event.destination, message)
@@ -476,7 +475,7 @@ class Gateway:
 
     def _binding_error(self, source: bytes, message: BindingError) -> None:
         self._context.count(f"binding_error_{message.status}")
-        if message.status != BindingErrorStatus.UNRECOGNIZED_MH_TYPE or source not in self._registrations.list.anchors():
+        if message.status != BindingErrorStatus.UNRECOGNIZED_MH_TYPE or source not in self._sessions.anchors():
             return
         if source not in self._without_heartbeat:
             text = "anchor does not know heartbeats: it gets none any more"
@@ -529,17 +528,17 @@ class Gateway:
     def _renew_all(self, anchor: bytes) -> None:
         """RFC 5847 section 3: the entries are not valid any more; register all the nodes anew, at a measured pace."""
         moment, pace = self._context.now.monotonic, 1 / self._settings.reregistrations_per_second
-        for position, entry in enumerate(self._registrations.list.of_anchor(anchor)):
+        for position, entry in enumerate(self._sessions.of_anchor(anchor)):
             self._context.arm_at(Timer.RENEW, entry.key, moment + position * pace)
 
     def _renew_due(self, key: bytes) -> None:
-        entry = self._registrations.list.get(key)
+        entry = self._sessions.get(key)
         if entry is not None:
             self._registrations.renew(entry)
 
     def _forget_anchors(self) -> None:
         """No heartbeats with an anchor that no session is left with (RFC 5847 section 3)."""
-        gone = [anchor for anchor in self._watched if not self._registrations.list.of_anchor(anchor)]
+        gone = [anchor for anchor in self._watched if not self._sessions.of_anchor(anchor)]
         for anchor in gone:
             self._watched.discard(anchor)
             self._heartbeat.forget(anchor)

@@ -48,16 +48,20 @@ class Terms:
 
 
 class Advertisements:
-    """See the module."""
+    """See the module. `local_terms` knows what a node that is served by ordinary routing is told."""
 
-    def __init__(self, context: GatewayContext, links: AccessLinks) -> None:
+    def __init__(
+        self,
+        context: GatewayContext,
+        links: AccessLinks,
+        sessions: BindingUpdateList,
+        local_terms: Callable[[Attachment], Terms | None],
+    ) -> None:
         self._context = context
         self._links = links
+        self._sessions = sessions
+        self._local_terms = local_terms
         self._path_mtu: dict[bytes, int] = {}
-        self.list = BindingUpdateList()
-        """The Binding Update List; the gateway puts the real one here."""
-        self.local_terms: Callable[[Attachment], Terms | None] = lambda _: None
-        """What a node that is served by ordinary routing is told; the gateway puts the real one here."""
         context.on(Timer.ADVERTISE, self._due)
 
     def begin(self, attachment: Attachment) -> None:
@@ -75,7 +79,7 @@ class Advertisements:
     def solicited(self, attachment: Attachment) -> None:
         """The node has sent a Router Solicitation (section 6.9.2)."""
         terms = self._terms(attachment)
-        entry = None if attachment.local else self.list.get(attachment.key)
+        entry = None if attachment.local else self._sessions.get(attachment.key)
         silent = attachment.denial is not None if entry is None else entry.silence_told
         if terms is None and not silent:
             return  # the advertisement comes when the registration is complete
@@ -92,7 +96,7 @@ class Advertisements:
     def path_mtu_changed(self, anchor: bytes, mtu: int) -> None:
         """The path to an anchor has another MTU: the tunnel and the nodes behind it are told (section 6.9.5)."""
         self._path_mtu[anchor] = mtu
-        entries = self.list.of_anchor(anchor)
+        entries = self._sessions.of_anchor(anchor)
         if entries:
             self._context.do(SetPathMtu(entries[0].tunnel, mtu))
         for entry in entries:
@@ -119,8 +123,8 @@ class Advertisements:
     def _terms(self, attachment: Attachment) -> Terms | None:
         """What the node is to be told now; None while its packets do not flow."""
         if attachment.local:
-            return self.local_terms(attachment)
-        entry, link = self.list.get(attachment.key), self._links.link(attachment.interface)
+            return self._local_terms(attachment)
+        entry, link = self._sessions.get(attachment.key), self._links.link(attachment.interface)
         if entry is None or entry.state is not EntryState.REGISTERED or link is None:
             return None
         lifetime = max(0, int(entry.expires - self._context.now.monotonic))

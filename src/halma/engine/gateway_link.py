@@ -138,18 +138,17 @@ class AccessLink:
 
 
 class AccessLinks:
-    """All access links and attachments."""
+    """All access links and attachments. `absent` hears of nodes that turn out to have left when nobody in particular asked."""
 
-    def __init__(self, context: GatewayContext) -> None:
+    def __init__(self, context: GatewayContext, absent: Callable[[Attachment], None]) -> None:
         self._context = context
+        self._absent = absent
         self._links: dict[int, AccessLink] = {}
         self._attachments: dict[bytes, Attachment] = {}
         self._probes: dict[bytes, _Probe] = {}
         context.on(Timer.PROBE, self._probe_due)
         context.on(Timer.PRESENCE, self._presence_due)
         context.on(Timer.SOLICIT, self._solicitation_due)
-        self.absent: Callable[[Attachment], None] = self.detach
-        """Called when a node turns out to have left and nobody in particular asked; the gateway puts its own here."""
 
     def __len__(self) -> int:
         return len(self._attachments)
@@ -304,7 +303,7 @@ class AccessLinks:
         for lost in probe.lost:
             lost()
         if attachment.interface == interface:
-            self.absent(attachment)
+            self._absent(attachment)
         else:
             for found in probe.found:
                 found()

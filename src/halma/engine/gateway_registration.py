@@ -55,15 +55,15 @@ class Service(Protocol):
 
 
 class Registrations:
-    """See the module."""
+    """See the module. `sessions` is the Binding Update List."""
 
-    def __init__(self, context: GatewayContext, links: AccessLinks, service: Service) -> None:
+    def __init__(self, context: GatewayContext, links: AccessLinks, sessions: BindingUpdateList, service: Service) -> None:
         self._context = context
         self._links = links
         self._service = service
-        self.list = BindingUpdateList()
-        self._transmissions = Transmissions(context, links, self.list, self)
-        self._forwarding = Forwarding(context, self.list)
+        self.sessions = sessions
+        self._transmissions = Transmissions(context, links, sessions, self)
+        self._forwarding = Forwarding(context, sessions)
         self._prohibited: dict[bytes, int] = {}
         context.on(Timer.REFRESH, self._refresh_due)
         context.on(Timer.EXPIRE, self._expired)
@@ -87,14 +87,14 @@ class Registrations:
             return
         attachment.denial = None
         anchor = profile.anchor or settings.anchor
-        entry = self.list.get(attachment.key)
+        entry = self.sessions.get(attachment.key)
         if entry is not None and (entry.anchor != anchor or entry.identifier != profile.identifier):
             self._forwarding.unbind(entry)
             self._forget(entry)
             entry = None
         if entry is None:
             entry = BindingUpdateListEntry(attachment.key, attachment.interface, anchor, settings.address, profile)
-            self.list.add(entry)
+            self.sessions.add(entry)
         else:
             entry.requested = entry.prefixes or profile.prefixes
             self._forwarding.unbind(entry)
@@ -139,7 +139,7 @@ class Registrations:
         known = attachment.handoff_indicator or attachment.profile.handoff_indicator
         if known:
             return known
-        for other in self.list.of_node(attachment.profile.identifier):
+        for other in self.sessions.of_node(attachment.profile.identifier):
             if other.key != attachment.key and other.state is EntryState.REGISTERED:
                 return int(HandoffIndicatorValue.NEW_INTERFACE)
         return UNKNOWN_HANDOFF
@@ -147,14 +147,14 @@ class Registrations:
     # ---- keeping --------------------------------------------------------------------------------------------------------
 
     def _refresh_due(self, key: bytes) -> None:
-        entry, attachment = self.list.get(key), self._links.attachment(key)
+        entry, attachment = self.sessions.get(key), self._links.attachment(key)
         assert entry is not None
         assert attachment is not None
         self._links.ask(attachment, RETRANS_TIMER, lambda: self.refresh(entry))
 
     def refresh(self, entry: BindingUpdateListEntry) -> None:
         """Extend the lifetime of a session whose node is known to be there (section 6.9.1.3)."""
-        if entry.state is EntryState.REGISTERED and entry.request is None and self.list.get(entry.key) is entry:
+        if entry.state is EntryState.REGISTERED and entry.request is None and self.sessions.get(entry.key) is entry:
             self._transmissions.request(entry, RequestKind.REFRESH)
 
     def renew(self, entry: BindingUpdateListEntry) -> None:
@@ -167,7 +167,7 @@ class Registrations:
 
     def _renew_now(self, entry: BindingUpdateListEntry) -> None:
         asked = entry.request is not None and entry.request.kind is RequestKind.REGISTRATION
-        if entry.state is EntryState.REGISTERED and not asked and self.list.get(entry.key) is entry:
+        if entry.state is EntryState.REGISTERED and not asked and self.sessions.get(entry.key) is entry:
             self._transmissions.request(entry, RequestKind.REGISTRATION)
 
     def hasten(self, anchor: bytes) -> None:
@@ -175,7 +175,7 @@ class Registrations:
         self._transmissions.hasten(anchor)
 
     def _expired(self, key: bytes) -> None:
-        entry, attachment = self.list.get(key), self._links.attachment(key)
+        entry, attachment = self.sessions.get(key), self._links.attachment(key)
         assert entry is not None
         assert attachment is not None
         self._context.count("binding_expired")
@@ -357,7 +357,7 @@ class Registrations:
         for name in [identifier] if identifier else list(self._prohibited):
             self._prohibited.pop(name, None)
         asked = self._retry_if(lambda attachment, _: identifier in (b"", attachment.profile.identifier))
-        for entry in self.list.of_node(identifier) if identifier else self.list:
+        for entry in self.sessions.of_node(identifier) if identifier else self.sessions:
             if entry.halted:
                 self.renew(entry)
                 asked += 1
@@ -424,7 +424,7 @@ class Registrations:
     def _forget(self, entry: BindingUpdateListEntry) -> None:
         for timer in (Timer.RETRANSMIT, Timer.REFRESH, Timer.EXPIRE):
             self._context.disarm(timer, entry.key)
-        self.list.remove(entry)
+        self.sessions.remove(entry)
 
 
 class _Wanted(Protocol):

@@ -84,7 +84,7 @@ class GatewayRevocations:
             if known.answer is not None:
                 context.do(known.answer)
             return
-        if source != context.settings.anchor and source not in self._registrations.list.anchors():
+        if source != context.settings.anchor and source not in self._registrations.sessions.anchors():
             context.count("bri_from_stranger")
             text = "revocation from {:address}, which is no anchor of ours"
             context.report(Severity.WARNING, "bri_from_stranger", text, source, peer=source)
@@ -117,11 +117,11 @@ class GatewayRevocations:
             if not any(isinstance(option, Ipv4HomeAddressRequest) for option in message.options):
                 return _Verdict(RevocationStatus.IPV4_HOME_ADDRESS_OPTION_REQUIRED)
             return _Verdict(RevocationStatus.BINDING_DOES_NOT_EXIST)  # no node here has an IPv4 home address
-        entries = [entry for entry in self._registrations.list.of_node(identifier) if entry.anchor == source]
+        entries = [entry for entry in self._registrations.sessions.of_node(identifier) if entry.anchor == source]
         return self._select(message, identifier, entries)
 
     def _examine_global(self, source: bytes, message: BindingRevocationIndication) -> _Verdict:
-        entries = self._registrations.list.of_anchor(source)
+        entries = self._registrations.sessions.of_anchor(source)
         if message.trigger == RevocationTrigger.PER_PEER_POLICY:
             if message.options:
                 return _Verdict(RevocationStatus.REVOCATION_FUNCTION_NOT_SUPPORTED)
@@ -188,7 +188,7 @@ class GatewayRevocations:
     def _carry_out(self, source: bytes, destination: bytes, received: _Received, verdict: _Verdict) -> None:
         message = received.message
         for entry in verdict.entries:
-            if self._registrations.list.get(entry.key) is not entry:
+            if self._registrations.sessions.get(entry.key) is not entry:
                 continue
             self._context.report(
                 Severity.INFO,
@@ -265,7 +265,7 @@ class GatewayRevocations:
         self._end_all(anchor)
 
     def _end_all(self, anchor: bytes) -> None:
-        for entry in self._registrations.list.of_anchor(anchor):
+        for entry in self._registrations.sessions.of_anchor(anchor):
             self._registrations.revoke(entry)
 
 
