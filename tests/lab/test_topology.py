@@ -74,7 +74,7 @@ def test_every_play_declares_a_network_that_can_be_built() -> None:
     for play in plays():
         topology = play.scenario.topology(play.conditions)
         nodes = {node.name for node in topology.nodes}
-        assert {daemon.node for daemon in play.scenario.daemons(play.conditions)} <= nodes
+        assert {daemon.node for daemon in play.scenario.daemons()} <= nodes
         assert set(play.scenario.watched()) <= {access.host for access in topology.access}
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta, field
@@ -69,9 +69,7 @@ AccessTechnologyName = Literal[
     "3GPP NB-IOT",
 ]
 """The names in IANA's registry of access technology types (RFC 5213 section 8.5)."""
-ACCESS_TECHNOLOGIES: Mapping[str, AccessTechnology] = dict(
-    zip(AccessTechnologyName.__args__, AccessTechnology, strict=True)  # type: ignore[attr-defined]
-)
+ACCESS_TECHNOLOGIES: Mapping[str, AccessTechnology] = dict(zip(get_args(AccessTechnologyName), AccessTechnology, strict=True))
 
 SHORTEST_ACCESS_PREFIX = 16
 """Of prefixes that one gateway may call its own: a guard against mistakes."""
@@ -79,8 +77,7 @@ SHORTEST_ACCESS_PREFIX = 16
 HandoffIndicatorName = Literal["new-interface", "between-interfaces", "between-gateways", "unknown"]
 """RFC 5213 section 8.4, values 1 to 4."""
 HANDOFF_INDICATORS: Mapping[str, HandoffIndicatorValue] = {
-    name: HandoffIndicatorValue(number)
-    for number, name in enumerate(HandoffIndicatorName.__args__, 1)  # type: ignore[attr-defined]
+    name: HandoffIndicatorValue(number) for number, name in enumerate(get_args(HandoffIndicatorName), 1)
 }
 
 

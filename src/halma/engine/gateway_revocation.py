@@ -8,6 +8,8 @@ session is gone before the acknowledgement says so; memory is bounded.
 
 from __future__ import annotations
 
+from functools import partial
+
 from halma.engine.api import Send, Severity
 from halma.engine.binding_update_list import BindingUpdateListEntry
 from halma.engine.constants import NAI
@@ -183,7 +185,7 @@ class GatewayRevocations:
         for entry in here:
             attachment = self._links.attachment(entry.key)
             assert attachment is not None
-            self._links.ask(attachment, QUICK_PROBE, found, lambda key=entry.key: lost(key))  # type: ignore[misc]
+            self._links.ask(attachment, QUICK_PROBE, found, partial(lost, entry.key))
 
     def _carry_out(self, source: bytes, destination: bytes, received: _Received, verdict: _Verdict) -> None:
         message = received.message

@@ -93,7 +93,7 @@ def main(arguments: list[str]) -> int:
     chosen = play(arguments[0])
     try:
         with interruptible(), Lab(chosen.scenario.topology(chosen.conditions), capture=False) as lab:
-            lab.start(chosen.scenario.daemons(chosen.conditions))
+            lab.start(chosen.scenario.daemons())
             chosen.scenario.attach(lab)
             (lab.network.directory / "kept.json").write_text(json.dumps({"play": chosen.name, "keeper": os.getpid()}))
             print(f"up {lab.network.identity}", flush=True)

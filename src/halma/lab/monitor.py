@@ -88,15 +88,15 @@ def main(arguments: list[str]) -> None:
             heard.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
             heard.bind((0, _GROUPS))
             names = dict(socket.if_nameindex())
-        selector.register(heard, selectors.EVENT_READ, (node, names))
+        selector.register(heard, selectors.EVENT_READ, (heard, node, names))
     carrier: dict[tuple[str, object], object] = {}
     with Path(arguments[0]).open("w", buffering=1) as output, contextlib.suppress(SystemExit):
         print("listening", flush=True)
         while True:
             for key, _ in selector.select():
-                data = key.fileobj.recv(65536)  # type: ignore[union-attr]
+                heard, node, names = key.data
+                data = heard.recv(65536)
                 now = time.time()
-                node, names = key.data
                 for event in events(data, names):
                     if event["event"] == "carrier":
                         if carrier.get((node, event["interface"])) == event["up"]:

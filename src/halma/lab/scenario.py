@@ -74,7 +74,7 @@ class Scenario(Protocol):
     def topology(self, conditions: Conditions) -> Topology:
         """The network."""
 
-    def daemons(self, conditions: Conditions) -> Sequence[Daemon]:
+    def daemons(self) -> Sequence[Daemon]:
         """The daemons, with their configurations."""
 
     def attach(self, lab: Lab) -> None:
@@ -110,7 +110,7 @@ def run(play: Play, records: Path | None = None, progress: Callable[[str], None]
         with lab:
             lab.journal["scenario"] = play.name
             lab.journal["conditions"] = dataclasses.asdict(conditions)
-            lab.start(scenario.daemons(conditions))
+            lab.start(scenario.daemons())
             scenario.attach(lab)
             scenario.timeline(lab)
             lab.stop()

@@ -41,7 +41,7 @@ class Hierarchical(Journey):
         """The hierarchy of figure 1."""
         return hierarchy.topology(conditions)
 
-    def daemons(self, conditions: Conditions) -> Sequence[Daemon]:  # noqa: ARG002 (the same under all conditions)
+    def daemons(self) -> Sequence[Daemon]:
         """A home agent, two anchors, three gateways, the node."""
         return hierarchy.daemons()
 

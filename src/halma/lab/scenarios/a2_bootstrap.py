@@ -49,7 +49,7 @@ class Bootstrap(Journey):
         routed = dataclasses.replace(core, routes=(*core.routes, Route(outside, domain.ANCHOR_ADDRESS)))
         return dataclasses.replace(base, nodes=tuple(routed if node is core else node for node in base.nodes))
 
-    def daemons(self, conditions: Conditions) -> Sequence[Daemon]:  # noqa: ARG002 (the same under all conditions)
+    def daemons(self) -> Sequence[Daemon]:
         """With a name server, and a node that asks it."""
         *others, _ = roaming.daemons()
         names = {"address": _SERVER, "domain": DOMAIN, "records": list(_RECORDS)}

@@ -70,7 +70,7 @@ class Leave(Journey):
         whole = roaming.peopled(topology, {1: roaming.home_address()})
         return roaming.relayed(whole, conditions, [f"core-{self._home}"])
 
-    def daemons(self, conditions: Conditions) -> Sequence[Daemon]:  # noqa: ARG002 (the same under all conditions)
+    def daemons(self) -> Sequence[Daemon]:
         """Anchor, gateways, router, node."""
         return roaming.daemons()
 

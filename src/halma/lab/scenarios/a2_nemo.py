@@ -62,7 +62,7 @@ class Nemo(Leave):
         )
         return dataclasses.replace(base, nodes=(*base.nodes, fixed), links=(*base.links, inner))
 
-    def daemons(self, conditions: Conditions) -> Sequence[Daemon]:  # noqa: ARG002 (the same under all conditions)
+    def daemons(self) -> Sequence[Daemon]:
         """With a mobile router, which the anchor knows for one."""
         prefix = str(domain.host_prefix(1))
         return [

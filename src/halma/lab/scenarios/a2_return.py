@@ -46,7 +46,7 @@ class Return(Journey):
         whole = roaming.peopled(roaming.roaming_domain(conditions), {1: roaming.home_address()})
         return roaming.relayed(whole, conditions, [f"core-{ROUTER}"])
 
-    def daemons(self, conditions: Conditions) -> Sequence[Daemon]:  # noqa: ARG002 (the same under all conditions)
+    def daemons(self) -> Sequence[Daemon]:
         """Anchor, gateways, router, node."""
         return roaming.daemons()
 
@@ -123,7 +123,7 @@ class Race(Return):
 
     stay = 1.5
 
-    def daemons(self, conditions: Conditions) -> Sequence[Daemon]:  # noqa: ARG002 (the same under all conditions)
+    def daemons(self) -> Sequence[Daemon]:
         """With registrations that need a refresh soon, and do not end while it is held back."""
         return [
             roaming.anchor_daemon(profiles=[roaming.node_profile(1, {"lifetime_seconds": 600})]),

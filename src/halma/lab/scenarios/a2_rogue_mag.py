@@ -92,7 +92,7 @@ class RogueGateway(Journey):
         """Three gateways, one of them without our daemon."""
         return roaming.peopled(roaming.roaming_domain(conditions, gateways=3), {1: roaming.home_address()})
 
-    def daemons(self, conditions: Conditions) -> Sequence[Daemon]:  # noqa: ARG002 (the same under all conditions)
+    def daemons(self) -> Sequence[Daemon]:
         """All but the rogue's."""
         profiles: list[Table] = [
             roaming.node_profile(1),

@@ -57,7 +57,7 @@ class Visited(Leave):
         whole = second_domain.added(base, "lma", _BETWEEN, (column + 1, row + 0.5))
         return self.with_node(whole, conditions)
 
-    def daemons(self, conditions: Conditions) -> Sequence[Daemon]:  # noqa: ARG002 (the same under all conditions)
+    def daemons(self) -> Sequence[Daemon]:
         """Two anchors, four gateways, the node."""
         settings = {"anchor": str(second_domain.ADDRESS)}
         return [

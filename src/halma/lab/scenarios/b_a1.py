@@ -58,6 +58,6 @@ class MixedHierarchy(Journey):
         """The hierarchy of figure 1 with three travellers."""
         return hierarchy.topology(conditions, [_ABOVE, _ALONE], [_HOST])
 
-    def daemons(self, conditions: Conditions) -> Sequence[Daemon]:  # noqa: ARG002 (the same under all conditions)
+    def daemons(self) -> Sequence[Daemon]:
         """Gateways that know all kinds of nodes."""
         return hierarchy.daemons([_ABOVE, _ALONE], [_HOST], own_mobility=[_ALONE])

@@ -58,7 +58,7 @@ class MixedHome(Journey):
         homes = {number: roaming.home_address(number) for number in (_AT_HOME, _ALONE)}
         return roaming.peopled(base, homes, [_HOST])
 
-    def daemons(self, conditions: Conditions) -> Sequence[Daemon]:  # noqa: ARG002 (the same under all conditions)
+    def daemons(self) -> Sequence[Daemon]:
         """Gateways that know all kinds of nodes."""
         profiles = [roaming.node_profile(_AT_HOME), domain.host_profile(_HOST), roaming.node_profile(_ALONE, OWN_MOBILITY)]
         return [

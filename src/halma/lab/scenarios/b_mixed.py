@@ -53,7 +53,7 @@ class Mixed(Journey):
         base = domain.with_access_prefixes(roaming.home_domain(conditions), GATEWAYS)
         return roaming.peopled(base, {_NODE: roaming.home_address(_NODE)}, [_HOST])
 
-    def daemons(self, conditions: Conditions) -> Sequence[Daemon]:  # noqa: ARG002 (the same under all conditions)
+    def daemons(self) -> Sequence[Daemon]:
         """Gateways that know both kinds of nodes."""
         own = roaming.node_profile(_NODE, OWN_MOBILITY)
         return [

@@ -42,7 +42,7 @@ class Journey(ABC):
         """The network."""
 
     @abstractmethod
-    def daemons(self, conditions: Conditions) -> Sequence[Daemon]:
+    def daemons(self) -> Sequence[Daemon]:
         """The daemons, with their configurations."""
 
     def attach(self, lab: Lab) -> None:

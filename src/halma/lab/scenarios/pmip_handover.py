@@ -57,7 +57,7 @@ class PmipHandover:
         """Three gateways, four hosts."""
         return domain.proxy_domain(HOSTS, conditions)
 
-    def daemons(self, conditions: Conditions) -> Sequence[Daemon]:  # noqa: ARG002 (the same under all conditions)
+    def daemons(self) -> Sequence[Daemon]:
         """The anchor and the gateways."""
         return domain.domain_daemons(HOSTS)
 

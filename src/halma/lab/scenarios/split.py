@@ -74,10 +74,10 @@ class Split:
         nodes = (agent, *(lma if node.name == "lma" else node for node in base.nodes))
         return dataclasses.replace(base, nodes=nodes, links=tuple(links))
 
-    def daemons(self, conditions: Conditions) -> Sequence[Daemon]:
+    def daemons(self) -> Sequence[Daemon]:
         """The anchor as two, each with one role; nodes are told of the home agent."""
         found: list[Daemon] = []
-        for daemon in self._whole.daemons(conditions):
+        for daemon in self._whole.daemons():
             if daemon.role == "anchor":
                 found += _apart(daemon)
             elif daemon.role == "node":
