@@ -20,7 +20,7 @@ OneTimer = TypeVar("OneTimer")
 
 
 class Context(Generic[Settings, OneEffect, OneTimer]):
-    """See the module."""
+    """See the module. A role begins with `begin` and ends with `effects`; everything else is for its parts."""
 
     __slots__ = ("_deadlines", "_effects", "_handlers", "_next_op", "counters", "now", "settings")
 

@@ -48,7 +48,7 @@ class _LinkPrefix:
 
 
 class LocalAccess:
-    """See the module."""
+    """See the module. Prefixes are kept by interface, and by the op of a Bind that is being carried out."""
 
     def __init__(self, context: GatewayContext, links: AccessLinks, advertisements: Advertisements) -> None:
         self._context = context

@@ -65,7 +65,8 @@ class _Received:
 
 
 class GatewayRevocations:
-    """See the module."""
+    """See the module. `started` are the gateway's own indications. What anchors have indicated is remembered by anchor and
+    sequence number; an anchor that has refused to be told of all its sessions at once is not told again."""
 
     def __init__(self, context: GatewayContext, links: AccessLinks, registrations: Registrations) -> None:
         self._context = context

@@ -75,7 +75,8 @@ class Requester(Protocol):
 
 
 class Transmissions:
-    """See the module."""
+    """See the module. What is kept between a node's visits is kept by its interface, so that its next update is newer than its
+    last."""
 
     def __init__(self, context: GatewayContext, links: AccessLinks, sessions: BindingUpdateList, requester: Requester) -> None:
         self._context = context

@@ -42,7 +42,10 @@ class Traveller(Protocol):
 
 
 class Movement:
-    """See the module."""
+    """See the module. `current` is the router in use, `up` whether the link carries frames.
+
+    A link event makes the node `_unsure` until a router is settled upon; the one in use may show meanwhile that it is `_alive`.
+    It is `_doubted` when it advertises other prefixes without a link event, until a router has answered."""
 
     def __init__(self, context: NodeContext, traveller: Traveller) -> None:
         self._context = context

@@ -225,7 +225,7 @@ class Node:
         registrations = self._registrations
         if self._taken:
             return "home address taken"
-        if registrations.halted and self.place is Place.ABROAD:
+        if registrations.halted is not None and self.place is Place.ABROAD:
             return "refused"
         if self.place is Place.HOME:
             return "at home" if self._path is HomePath.LINK else "returning"

@@ -63,7 +63,7 @@ class Subscriber(Protocol):
 
 
 class Registrations:
-    """See the module."""
+    """See the module. `_goal` is what is wanted: what kind of request, from which care-of address."""
 
     def __init__(self, context: NodeContext, subscriber: Subscriber) -> None:
         self._context = context
@@ -72,8 +72,8 @@ class Registrations:
         self._choice = HomeAgentChoice(context.settings)
         self.entries: dict[bytes, BindingUpdateListEntry] = {}
         """The Binding Update List, by home agent."""
-        self.halted = ""
-        """Why nothing is sent any more; empty when that is not so."""
+        self.halted: Remedy | None = None
+        """What has to happen before anything is sent again; None when that is not so."""
         self.awaiting_prefixes = False
         self.home_address_valid_until = inf
         self.care_of_valid_for = inf
@@ -130,15 +130,19 @@ class Registrations:
 
     # ---- what is wanted ----
 
+    @property
+    def _wants_binding(self) -> bool:
+        return self._goal is not None and self._goal[0] is RequestKind.REGISTRATION
+
     def register(self, care_of_address: bytes, *, again: bool) -> None:
         """Let the home agent know that the node is there; nothing happens if it does. `again`: what is out already may have
         been lost with the link."""
         goal = (RequestKind.REGISTRATION, care_of_address)
-        if self._goal == goal and not (again and (self.request is not None or self.halted == Remedy.ELSEWHERE.value)):
+        if self._goal == goal and not (again and (self.request is not None or self.halted is Remedy.ELSEWHERE)):
             return
         self._goal = goal
-        if self.halted == Remedy.ELSEWHERE.value:
-            self.halted = ""
+        if self.halted is Remedy.ELSEWHERE:
+            self.halted = None
         entry = self.entry
         if entry is not None and entry.acknowledged and entry.care_of_address == care_of_address:
             self._drop_request()
@@ -179,13 +183,13 @@ class Registrations:
 
     def refresh(self) -> None:
         """Tell the home agent again where the node is (Binding Refresh Request, Binding Error, a lifetime that ends)."""
-        if self._goal is not None and self.request is None and not self.halted and self._goal[0] is RequestKind.REGISTRATION:
+        if self._wants_binding and self.request is None and self.halted is None:
             self._begin()
 
     def retry(self) -> bool:
         """The operator has mended something. Whether that was waited for."""
-        waited = bool(self.halted) or self._choice.has_refusals or self._context.remaining(Timer.RETRY) is not None
-        self.halted = ""
+        waited = self.halted is not None or self._choice.has_refusals or self._context.remaining(Timer.RETRY) is not None
+        self.halted = None
         self._choice.start_anew()
         self._retries = 0
         if waited and self._goal is not None:
@@ -197,12 +201,12 @@ class Registrations:
         so is what another home agent would not mend."""
         agent, request = self.agent, self.request
         self._choice.agents = agents
-        if self.halted in (Remedy.GIVE_UP.value, Remedy.ELSEWHERE.value):
+        if self.halted in (Remedy.GIVE_UP, Remedy.ELSEWHERE):
             return
-        if self.halted:
-            self.halted = ""
+        if self.halted is not None:
+            self.halted = None
             self._choice.forgive()
-        if self._goal is None or self._goal[0] is not RequestKind.REGISTRATION or self.is_registered:
+        if not self._wants_binding or self.is_registered:
             return
         if request is not None and (agent in agents or request.attempts < SILENT_ATTEMPTS):
             return
@@ -218,7 +222,7 @@ class Registrations:
         assert self._goal is not None
         self._drop_request()
         kind, care_of_address = self._goal
-        if self.halted and kind is RequestKind.REGISTRATION:
+        if self.halted is not None and kind is RequestKind.REGISTRATION:
             return
         agent = self.agent
         if kind is not RequestKind.REGISTRATION and agent not in self.entries:
@@ -357,7 +361,7 @@ class Registrations:
         self.entries.pop(agent, None)
         self._context.disarm(Timer.EXPIRE, agent)
         self._choice.leave(agent)
-        if self._goal is not None and self._goal[0] is RequestKind.REGISTRATION:  # it knew no mobile routers
+        if self._wants_binding:  # it knew no mobile routers
             self._give_way(agent, Remedy.ROUTER, Status.MOBILE_ROUTER_OPERATION_NOT_PERMITTED)
         elif self.entries:
             self._begin()
@@ -436,7 +440,7 @@ class Registrations:
         """Another home agent, or another way to be a mobile router, or none at all (RFC 3963 section 5.4)."""
         self._drop_request()
         if remedy in (Remedy.GIVE_UP, Remedy.ELSEWHERE):
-            self.halted = remedy.value
+            self.halted = remedy
             return
         self._choice.refuse(agent)
         self._forget_refused(agent)
@@ -450,7 +454,7 @@ class Registrations:
             self._choice.in_use = b""
             self._context.arm(Timer.RETRY, self._context.settings.initial_bindack_timeout_first_registration)
             return
-        self.halted = remedy.value
+        self.halted = remedy
         self._subscriber.agents_exhausted()
 
     def _forget_refused(self, agent: bytes) -> None:
