@@ -9,6 +9,7 @@ addresses that no profile knows, each link remembers a bounded number.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from enum import Enum
 
 from halma.engine.constants import MAX_UNICAST_SOLICIT, RETRANS_TIMER
 from halma.engine.gateway_api import (
@@ -33,12 +34,26 @@ SOLICITATIONS = (0.001, 0.003, 0.01, 0.05, 0.2, 1.0)
 a moment until it can answer."""
 
 
+class Until(Enum):
+    """What ends a denial."""
+
+    ADMINISTRATIVE_ACTION = "administrative action"
+    CLOCK_SYNCHRONIZATION = "clock synchronization"
+    NEW_ATTACHMENT = "new attachment"
+    NEW_PROFILE = "profile"
+    TIME = "time"
+
+
 @value
 class Denial:
     """Why an attached node gets no mobility service: `reason` is a short fixed word; `until` says what ends it."""
 
     reason: str
-    until: str
+    until: Until
+
+
+BIND_FAILED = Denial("bind_failed", Until.TIME)
+"""The data plane did not take what the node was to get."""
 
 
 class _Probe:

@@ -19,7 +19,7 @@ from halma.engine.api import Bind, BindingKind, ForwardingDone, Severity, Unbind
 from halma.engine.constants import AUTOCONFIGURATION_LENGTH
 from halma.engine.gateway_advertisement import Advertisements, Terms
 from halma.engine.gateway_context import GatewayContext, Timer
-from halma.engine.gateway_link import AccessLink, AccessLinks, Attachment, Denial, name_of_link
+from halma.engine.gateway_link import BIND_FAILED, AccessLink, AccessLinks, Attachment, Denial, Until, name_of_link
 from halma.wire.icmpv6 import MINIMUM_MTU
 from halma.wire.options import HomeNetworkPrefix
 
@@ -30,9 +30,8 @@ PREFERRED_LIFETIME = 5400
 """AdvPreferredLifetime in seconds: three of the longest intervals between advertisements."""
 ROUTER_LIFETIME = 3
 """AdvDefaultLifetime, in intervals between advertisements (RFC 4861 section 6.2.1)."""
-NOT_ENTITLED = Denial("not_entitled", "profile")
-NO_PREFIX_LEFT = Denial("no_access_prefix", "new attachment")
-BIND_FAILED = Denial("bind_failed", "time")
+NOT_ENTITLED = Denial("not_entitled", Until.NEW_PROFILE)
+NO_PREFIX_LEFT = Denial("no_access_prefix", Until.NEW_ATTACHMENT)
 
 
 class _LinkPrefix:

@@ -23,7 +23,7 @@ from halma.engine.constants import INITIAL_BINDACK_TIMEOUT, LIFETIME_UNIT, RETRA
 from halma.engine.gateway_api import UNSPECIFIED, TearDownLink
 from halma.engine.gateway_context import GatewayContext, Timer
 from halma.engine.gateway_forwarding import Forwarding
-from halma.engine.gateway_link import AccessLinks, Attachment, Denial
+from halma.engine.gateway_link import BIND_FAILED, AccessLinks, Attachment, Denial, Until
 from halma.engine.gateway_transmission import REJECTED, Answered, Transmissions
 from halma.engine.link_local import another_address
 from halma.engine.proxy_binding_update import ProxyAnswer
@@ -37,11 +37,7 @@ TEMPORARY = frozenset({Status.REASON_UNSPECIFIED, Status.INSUFFICIENT_RESOURCES}
 WRONG_PREFIXES = frozenset({Status.NOT_AUTHORIZED_FOR_HOME_NETWORK_PREFIX, Status.BCE_PBU_PREFIX_SET_DO_NOT_MATCH})
 TOO_OLD = frozenset({Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED, Status.SEQUENCE_NUMBER_OUT_OF_WINDOW})
 UNKNOWN_HANDOFF = int(HandoffIndicatorValue.UNKNOWN)
-ADMINISTRATIVE = "administrative action"
-CLOCK = "clock synchronization"
-ATTACHMENT = "new attachment"
-TIME = "time"
-MISMATCHED = Denial("pba_mismatched", ADMINISTRATIVE)
+MISMATCHED = Denial("pba_mismatched", Until.ADMINISTRATIVE_ACTION)
 
 
 class Service(Protocol):
@@ -82,7 +78,7 @@ class Registrations:
         self._context.disarm(Timer.RETRY, attachment.key)
         if profile.identifier in self._prohibited:
             self._context.count("registration_prohibited")
-            attachment.denial = Denial("PROXY_REG_NOT_ENABLED", ADMINISTRATIVE)
+            attachment.denial = Denial("PROXY_REG_NOT_ENABLED", Until.ADMINISTRATIVE_ACTION)
             self._service.end(attachment)
             return
         attachment.denial = None
@@ -132,7 +128,7 @@ class Registrations:
         attachment = self.attachment(entry)
         self._remove(entry)
         if attachment is not None:
-            attachment.denial = Denial("revoked", ATTACHMENT)
+            attachment.denial = Denial("revoked", Until.NEW_ATTACHMENT)
             self._service.end(attachment)
 
     def _handoff_indicator(self, attachment: Attachment) -> int:
@@ -269,7 +265,7 @@ class Registrations:
         text = "anchor grants node {:node} a prefix of this gateway's own access links: the session is given up"
         self._context.report(Severity.ERROR, "access_prefix_granted", text, entry.identifier, peer=entry.anchor)
         self._forwarding.unbind(entry)
-        attachment.denial = Denial("access_prefix_granted", ADMINISTRATIVE)
+        attachment.denial = Denial("access_prefix_granted", Until.ADMINISTRATIVE_ACTION)
         self._service.end(attachment)
         entry.prefixes = answer.prefixes
         self.deregister(entry)
@@ -306,11 +302,11 @@ class Registrations:
             if len(self._prohibited) >= self._context.settings.maximum_attachments:
                 del self._prohibited[next(iter(self._prohibited))]
             self._prohibited[entry.identifier] = status
-            self.deny(entry, Denial(name, ADMINISTRATIVE))
+            self.deny(entry, Denial(name, Until.ADMINISTRATIVE_ACTION))
         elif status == Status.TIMESTAMP_MISMATCH:
-            self.deny(entry, Denial(name, CLOCK))
+            self.deny(entry, Denial(name, Until.CLOCK_SYNCHRONIZATION))
         else:
-            self.deny(entry, Denial(name, TIME if status in TEMPORARY else ATTACHMENT))
+            self.deny(entry, Denial(name, Until.TIME if status in TEMPORARY else Until.NEW_ATTACHMENT))
 
     def _ask_for_any(self, entry: BindingUpdateListEntry) -> None:
         """The anchor does not grant these prefixes: ask once for whichever it has (point 10)."""
@@ -347,7 +343,7 @@ class Registrations:
         self._forwarding.unbind(entry)
         self._forget(entry)
         self._service.end(attachment)
-        if denial.until == TIME:
+        if denial.until is Until.TIME:
             wait = self._context.settings.retry_interval * min(2**attachment.refusals, 16)
             attachment.refusals += 1
             self._context.arm_at(Timer.RETRY, attachment.key, self._context.now.monotonic + wait)
@@ -365,7 +361,7 @@ class Registrations:
 
     def clock_synchronized(self) -> None:
         """Point 9: the clock has been set."""
-        self._retry_if(lambda _, denial: denial.until == CLOCK)
+        self._retry_if(lambda _, denial: denial.until is Until.CLOCK_SYNCHRONIZATION)
 
     def _retry_if(self, wanted: _Wanted) -> int:
         asked = 0
@@ -404,7 +400,7 @@ class Registrations:
         to stay."""
         self._forwarding.unbind(entry)
         if attachment is not None:
-            attachment.denial = Denial("bind_failed", TIME)
+            attachment.denial = BIND_FAILED
             self._service.end(attachment)
             self._context.arm_at(Timer.RETRY, entry.key, self._context.now.monotonic + self._context.settings.retry_interval)
         self.deregister(entry)

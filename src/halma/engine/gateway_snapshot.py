@@ -21,7 +21,7 @@ def describe_session(
     row: dict[str, object] = {
         "state": "denied" if denial is not None else "",
         "reason": denial.reason if denial is not None else "",
-        "until": denial.until if denial is not None else "",
+        "until": denial.until.value if denial is not None else "",
         "interface": link.name if link is not None else "",
         "prefixes": [],
         "anchor": b"",
