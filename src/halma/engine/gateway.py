@@ -62,6 +62,7 @@ from halma.engine.gateway_snapshot import describe_link, describe_local, describ
 from halma.engine.heartbeat import Heartbeat, Outcome, PeerChange
 from halma.engine.link_local import LINK_LOCAL
 from halma.engine.malformed import parameter_problem
+from halma.engine.meter import Meter
 from halma.wire.messages import (
     BindingAcknowledgement,
     BindingError,
@@ -77,7 +78,7 @@ ANONYMOUS = b"interface "
 CLOCK_STEP = 0.05
 """Seconds by which wall and monotonic clock drift apart when somebody sets the clock."""
 ERRORS_PER_SECOND = 10
-"""Error messages that are sent in a second at the most, to whomever."""
+"""Error messages that are sent at the most, to whomever (RFC 4443 section 2.4 f)."""
 GROUP_BIT = 0x01
 MULTICAST = 0xFF
 
@@ -99,8 +100,7 @@ class Gateway:
         self._watched: set[bytes] = set()
         self._without_heartbeat: set[bytes] = set()
         self._clock_offset: float | None = None
-        self._errors = 0
-        self._errors_since = 0.0
+        self._errors = Meter()
         self._context.on(Timer.RENEW, self._renew_due)
 
     # ---- the four methods of an engine ----------------------------------------------------------------------------------
@@ -498,11 +498,7 @@ class Gateway:
     def _may_send_error(self, destination: bytes) -> bool:
         if destination[0] == MULTICAST or destination == UNSPECIFIED:
             return False
-        moment = self._context.now.monotonic
-        if moment >= self._errors_since + 1.0:
-            self._errors, self._errors_since = 0, moment
-        self._errors += 1
-        if self._errors > ERRORS_PER_SECOND:
+        if not self._errors.allows(b"", ERRORS_PER_SECOND, self._context.now.monotonic):
             self._context.count("error_rate_limited")
             return False
         return True
