@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+SOURCE = CHECKOUT / "src" / "halma"
+MODULE = re.compile(r"`(halma(?:\.[A-Za-z_0-9]+)+)`")
 MOST_LINES = 650
 
 PYTHON_LICENCE = "# SPDX-License-Identifier: Apache-2.0"
@@ -75,6 +77,33 @@ def test_a_file_opens_with_its_licence(path: Path) -> None:
 @pytest.mark.parametrize("path", files(".py"), ids=named)
 def test_a_module_says_what_it_is_for(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text())), "no module docstring"
+
+
+@pytest.mark.parametrize("path", [path for path in files(".py") if path.is_relative_to(SOURCE)], ids=named)
+def test_a_module_of_the_suite_says_what_always_holds(path: Path) -> None:
+    assert path.name == "__main__.py" or "Always holds: " in (ast.get_docstring(ast.parse(path.read_text())) or "")
+
+
+def exists(name: str) -> bool:
+    """Whether a dotted name is that of a room or module, or of something that is in one."""
+    place = SOURCE.parent.joinpath(*name.split("."))
+    if place.is_dir() or place.with_suffix(".py").exists():
+        return True
+    module = place.parent / "__init__.py" if place.parent.is_dir() else place.parent.with_suffix(".py")
+    return module.exists() and re.search(rf"\b{place.name}\b", module.read_text()) is not None
+
+
+def test_modules_that_are_named_are_there() -> None:
+    found = [
+        f"{named(path)}:{number}: {name}"
+        for path, text in texts()
+        for number, line in enumerate(text.splitlines(), start=1)
+        for name in MODULE.findall(line)
+        if not exists(name)
+    ]
+    assert not found, "\n".join(found)
+    assert not exists("halma.lab.nothing")
+    assert not exists("halma.engine.api.Nothing")
 
 
 @pytest.mark.parametrize("path", files(".py", ".sh", ".c", ".h", ".js"), ids=named)

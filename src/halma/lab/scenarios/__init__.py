@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The scenarios that the lab can play, in the order in which they are told."""
+"""The scenarios that the lab can play, in the order in which they are told.
+
+Always holds: what is not listed here cannot be played.
+"""
 
 from __future__ import annotations
 
