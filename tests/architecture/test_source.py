@@ -103,7 +103,7 @@ def test_modules_that_are_named_are_there() -> None:
     ]
     assert not found, "\n".join(found)
     assert not exists("halma.lab.nothing")
-    assert not exists("halma.engine.api.Nothing")
+    assert not exists("halma.engine.api.Bound")
 
 
 @pytest.mark.parametrize("path", files(".py", ".sh", ".c", ".h", ".js"), ids=named)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`halma bench`: the benchmarks, each of which compares with a reference in the same run.
 
-A benchmark is the module of its name in `halma.bench`, with `run(...) -> dict` and `render(result) -> str`; the parameters of `run`
-are the options of the command.
+A benchmark is the module of its name in `halma.bench`, with `run(...) -> dict` and `render(result) -> str`; the parameters of
+`run` are the options of the command.
 
 Always holds: standard output has the result alone, as JSON with `--json`.
 """

@@ -11,8 +11,11 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from halma.engine.api import Now, Report, Severity
+from halma.engine.meter import Meter
 from halma.engine.timers import Deadlines
 
+ERRORS_PER_SECOND = 10
+"""Binding Errors and Parameter Problems that are sent at the most."""
 Settings = TypeVar("Settings")
 OneEffect = TypeVar("OneEffect")
 OneTimer = TypeVar("OneTimer")
@@ -22,7 +25,7 @@ OneTimer = TypeVar("OneTimer")
 class Context(Generic[Settings, OneEffect, OneTimer]):
     """See the module. A role begins with `begin` and ends with `effects`; everything else is for its parts."""
 
-    __slots__ = ("_deadlines", "_effects", "_handlers", "_next_op", "counters", "now", "settings")
+    __slots__ = ("_deadlines", "_effects", "_handlers", "_meter", "_next_op", "counters", "now", "settings")
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -32,6 +35,7 @@ class Context(Generic[Settings, OneEffect, OneTimer]):
         self._deadlines: Deadlines[tuple[OneTimer, bytes]] = Deadlines()
         self._handlers: dict[OneTimer, Callable[[bytes], None]] = {}
         self._next_op = 0
+        self._meter = Meter()
 
     def begin(self, now: Now) -> None:
         """An event is going to be handled."""
@@ -58,6 +62,13 @@ class Context(Generic[Settings, OneEffect, OneTimer]):
     def report(self, severity: Severity, reason: str, text: str, *details: object, peer: bytes = b"") -> None:
         """Tell the operator."""
         self._effects.append(Report(severity, reason, text, peer, details))
+
+    def error_allowed(self) -> bool:
+        """Whether one more error message may be sent now, to whomever (RFC 4443 section 2.4 f)."""
+        if self._meter.allows(b"", ERRORS_PER_SECOND, self.now.monotonic):
+            return True
+        self.count("error_rate_limited")
+        return False
 
     def on(self, timer: OneTimer, handler: Callable[[bytes], None]) -> None:
         """Let `handler` be called with the key when a deadline of this kind is due."""

@@ -62,7 +62,6 @@ from halma.engine.gateway_snapshot import describe_link, describe_local, describ
 from halma.engine.heartbeat import Heartbeat, Outcome, PeerChange
 from halma.engine.link_local import LINK_LOCAL
 from halma.engine.malformed import parameter_problem
-from halma.engine.meter import Meter
 from halma.wire.messages import (
     BindingAcknowledgement,
     BindingError,
@@ -77,8 +76,6 @@ ANONYMOUS = b"interface "
 """Begins the key of an attachment that was made without a link-layer address."""
 CLOCK_STEP = 0.05
 """Seconds by which wall and monotonic clock drift apart when somebody sets the clock."""
-ERRORS_PER_SECOND = 10
-"""Error messages that are sent at the most, to whomever (RFC 4443 section 2.4 f)."""
 GROUP_BIT = 0x01
 MULTICAST = 0xFF
 
@@ -100,7 +97,6 @@ class Gateway:
         self._watched: set[bytes] = set()
         self._without_heartbeat: set[bytes] = set()
         self._clock_offset: float | None = None
-        self._errors = Meter()
         self._context.on(Timer.RENEW, self._renew_due)
 
     # ---- the four methods of an engine ----------------------------------------------------------------------------------
@@ -498,10 +494,7 @@ class Gateway:
     def _may_send_error(self, destination: bytes) -> bool:
         if destination[0] == MULTICAST or destination == UNSPECIFIED:
             return False
-        if not self._errors.allows(b"", ERRORS_PER_SECOND, self._context.now.monotonic):
-            self._context.count("error_rate_limited")
-            return False
-        return True
+        return self._context.error_allowed()
 
     # ---- anchors --------------------------------------------------------------------------------------------------------
 

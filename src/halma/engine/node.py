@@ -36,7 +36,6 @@ from halma.engine.care_of_address import CareOfAddresses
 from halma.engine.constants import LIFETIME_UNIT, MAX_NEIGHBOR_ADVERTISEMENT, RETRANS_TIMER
 from halma.engine.home_discovery import HomeDiscovery
 from halma.engine.malformed import parameter_problem
-from halma.engine.meter import Meter
 from halma.engine.movement import Movement
 from halma.engine.multicast_api import ListenerQueryReceived
 from halma.engine.node_api import (
@@ -83,8 +82,6 @@ from halma.wire.messages import (
 from halma.wire.numbers import BindingErrorStatus, NextHeader, RevocationFlag, RevocationStatus
 from halma.wire.options import Ipv4HomeAddressRequest
 
-ERRORS_PER_SECOND = 10
-"""Error messages that are sent at the most, to whomever (RFC 4443 section 2.4 f)."""
 MULTICAST = 0xFF
 FORWARDING_RETRY = 1.0
 """Seconds after which what the data plane has refused is asked of it again."""
@@ -128,7 +125,6 @@ class Node:
         self._router = (b"", b"")
         self._on_link: tuple[tuple[bytes, int], ...] = ()
         self._announcements = 0
-        self._errors = Meter()
         self._context.on(Timer.ANNOUNCE, self._announce)
         self._context.on(Timer.FORWARD, self._forward_again)
 
@@ -544,7 +540,7 @@ class Node:
     def _may_send_error(self, destination: bytes) -> bool:
         if destination[0] == MULTICAST or destination == UNSPECIFIED:
             return False
-        return self._errors.allows(b"", ERRORS_PER_SECOND, self._context.now.monotonic)
+        return self._context.error_allowed()
 
     # ---- ICMPv6 and Neighbor Discovery --------------------------------------------------------------------------------------
 
