@@ -67,7 +67,7 @@ class Multicast(Journey):
         base = domain.with_access_prefixes(roaming.home_domain(conditions), GATEWAYS)
         return roaming.peopled(base, {1: roaming.home_address()})
 
-    def daemons(self, conditions: Conditions) -> Sequence[Daemon]:  # noqa: ARG002 (the same under all conditions)
+    def daemons(self) -> Sequence[Daemon]:
         """An anchor that knows where groups come from."""
         profiles = [roaming.node_profile(1, OWN_MOBILITY)]
         return [
