@@ -47,7 +47,8 @@ $(BIN)/python: | packages
 
 # The modules that setup.py compiles are compiled anew when one of them changes, or numbers that they have taken in.
 COMPILED := $(shell cat tools/setup/compiled.txt)
-$(BIN)/halma: pyproject.toml setup.py $(COMPILED) src/halma/wire/numbers.py src/halma/engine/api.py .venv/requirements.stamp
+COMPILER := setup.py tools/setup/compiled.txt tools/setup/native.py
+$(BIN)/halma: pyproject.toml $(COMPILER) $(COMPILED) src/halma/wire/numbers.py .venv/requirements.stamp
 	@echo "setup: Halma itself"
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -19,6 +19,8 @@ import msgspec
 T = TypeVar("T")
 
 _MADE_ANEW = ("__dict__", "__weakref__")
+_COMPILED = "__mypyc_attrs__"
+"""What mypyc gives to a native class."""
 _Meta: Any = type(msgspec.Struct)
 
 
@@ -29,6 +31,10 @@ def value(cls: type[T]) -> type[T]:
     Defaults must be immutable (they are shared). A `__post_init__` is called last, when there is one: it may check the
     fields and raise, and cannot change them.
     """
+    if _COMPILED in vars(cls):  # a value already
+        return cls
+    if hasattr(cls, _COMPILED):  # its base is compiled, which a Struct's cannot be
+        return dataclasses.dataclass(frozen=True, slots=True)(cls)
     scope = {name: item for name, item in vars(cls).items() if name not in _MADE_ANEW}
     fields = dataclasses.fields(dataclasses.dataclass(frozen=True)(cls))  # type: ignore[arg-type]
     for field in fields:

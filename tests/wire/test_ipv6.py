@@ -131,7 +131,7 @@ def test_packets_that_cannot_be(packet: Packet) -> None:
 
 def test_headers_of_no_known_class() -> None:
     nonsense: Any = ("no header",)
-    with pytest.raises((EncodeError, AttributeError)):
+    with pytest.raises((EncodeError, AttributeError, TypeError)):
         build_extension_headers(nonsense, 59)
 
 

@@ -376,7 +376,6 @@ UNFIT: tuple[Any, ...] = (
     BindingUpdate(1, 0, 1, (UnknownOption(200, bytes(256)),)),
     BindingUpdate(1, 0, 1, (UnknownOption(200, bytes(200)),) * 11),
     UnknownMessage(99, b"odd"),
-    "no message at all",
 )
 
 
@@ -384,6 +383,12 @@ UNFIT: tuple[Any, ...] = (
 def test_values_that_do_not_fit_are_a_mistake_of_the_caller(message: Any) -> None:
     with pytest.raises(EncodeError):
         encode(message, GATEWAY, ANCHOR)
+
+
+def test_what_is_no_message_is_a_mistake_of_the_caller() -> None:
+    nothing: Any = "no message at all"
+    with pytest.raises((EncodeError, TypeError)):  # the latter where the coder is compiled
+        encode(nothing, GATEWAY, ANCHOR)
 
 
 def test_an_access_point_name_that_does_not_fit() -> None:

@@ -94,7 +94,7 @@ class Logged:
         }
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Told:
     at: float
     report: Report

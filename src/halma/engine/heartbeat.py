@@ -58,7 +58,7 @@ class Outcome:
     before: float = inf
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Watched:
     local: bytes
     sequence: int
