@@ -26,6 +26,9 @@ from enum import Enum
 from halma.value import value
 
 
+LIMIT = 3
+
+
 class Colour(Enum):
     RED = 1
     BLUE = 2
@@ -80,6 +83,10 @@ def test_what_is_not_compiled_is_copied_and_what_is_gone_is_removed(tmp_path: Pa
     write_native(ROOT / "src", tmp_path, [])
     assert not (tmp_path / "gone.py").exists()
     assert (tmp_path / "halma/value.py").read_text() == (ROOT / "src/halma/value.py").read_text()
+
+
+def test_a_name_in_capitals_is_a_constant() -> None:
+    assert "LIMIT: Final = 3" in write_out(SOURCE, {})
 
 
 def test_what_is_written_out_does_the_same() -> None:

@@ -11,7 +11,7 @@ import pytest
 from halma.engine.api import sentence
 from halma.engine.policy import Peer, Profile
 from halma.engine.proxy_revocation import RevocationRequested
-from halma.engine.revocation import RevocationSettings
+from halma.engine.revocation import SEQUENCE_NUMBERS, RevocationSettings
 from halma.policy.anchor import AnchorPolicy
 from halma.wire import encode
 from halma.wire.messages import BindingAcknowledgement, BindingRevocationAcknowledgement, BindingRevocationIndication
@@ -515,10 +515,10 @@ def test_a_session_whose_traffic_could_not_be_stopped_is_given_up_only_by_the_da
     assert domain.route(first) == "nowhere"
 
 
-def test_without_a_free_sequence_number_nothing_is_revoked_or_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """65536 indications are out; here one is as many as there may be."""
-    monkeypatch.setattr("halma.engine.revocation.SEQUENCE_NUMBERS", 1)
+def test_without_a_free_sequence_number_nothing_is_revoked_or_asked() -> None:
+    """65536 indications are out; here all but one are those of another role."""
     domain, gateway1, gateway2, first = begin()
+    domain.anchor._proxy.revocations.numbers.update(range(SEQUENCE_NUMBERS - 1))
     second = accepted(gateway1.update(OTHER))
     domain.handle(RevocationRequested(1, identifier=OTHER))
     domain.handle(RevocationRequested(2, identifier=HOST))

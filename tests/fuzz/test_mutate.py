@@ -7,7 +7,6 @@ import random
 
 import pytest
 
-from halma.wire import mobility
 from halma.wire.messages import BindingUpdate
 from halma.wire.spaces import MOBILITY_MESSAGES
 from tests.fuzz import mutate
@@ -27,14 +26,17 @@ def test_the_same_seed_makes_the_same_mutations() -> None:
     assert mutate.run(500, seed=3) != mutate.run(500, seed=4)
 
 
-def test_a_broken_decoder_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_decoder_is_found() -> None:
     def broken(data: bytes, end: int) -> BindingUpdate:
         return BindingUpdate(data[end - 1], data[200], 0)
 
-    decoders = [broken if number == 5 else decoder for number, decoder in enumerate(MOBILITY_MESSAGES.decoders)]
-    monkeypatch.setattr(mobility, "_DECODERS", decoders)
-    with pytest.raises((IndexError, AssertionError)) as caught:
-        mutate.run(2000, seed=1)
+    whole = MOBILITY_MESSAGES.decoders[5]
+    MOBILITY_MESSAGES.decoders[5] = broken
+    try:
+        with pytest.raises((IndexError, AssertionError)) as caught:
+            mutate.run(2000, seed=1)
+    finally:
+        MOBILITY_MESSAGES.decoders[5] = whole
     assert "seed 1, mutation" in caught.value.__notes__[0]
 
 

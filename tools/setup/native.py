@@ -76,7 +76,9 @@ class _Module:
         """The module written out."""
         self._name_members_by_constants()
         for node in self._module.body:
-            if isinstance(node, ast.ClassDef):
+            if isinstance(node, ast.Assign):
+                self._assignment(node)
+            elif isinstance(node, ast.ClassDef):
                 self._class(node)
             elif isinstance(node, ast.FunctionDef):
                 for decorator in node.decorator_list:
@@ -98,6 +100,13 @@ class _Module:
         if self._lines[line - 1]:
             raise ValueError(f"line {line} is needed and not empty: {self._lines[line - 1]}")
         self._lines[line - 1] = text
+
+    def _assignment(self, node: ast.Assign) -> None:
+        """A name in capitals is a constant, unless it has one letter and is a type variable."""
+        name = ast.unparse(node.targets[0])
+        if len(node.targets) == 1 and len(name) > 1 and name.isupper() and name.isidentifier():
+            line = self._lines[node.lineno - 1]
+            self._lines[node.lineno - 1] = line.replace(f"{name} = ", f"{name}: Final = ", 1)
 
     # ---- members of enumerations ----
 

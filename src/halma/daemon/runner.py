@@ -236,28 +236,27 @@ class Runner:
             changes: list[Change] = []
             follow: list[Any] = []
             for effect in effects:
-                kind = effect.__class__  # isinstance would take longer, and effects have no subclasses
-                if kind is Bind or kind is Unbind:
+                if isinstance(effect, Bind | Unbind):
                     changes.append(effect)
                     continue
                 try:
-                    if kind is Send:
+                    if isinstance(effect, Send):
                         if effect.home_address or effect.association is not None:
                             packets.append(self._packet(effect))
                             continue
                         source, destination = effect.source, effect.destination
                         outbox.append((source, destination, encode(effect.message, source, destination)))
-                    elif kind is Report:
+                    elif isinstance(effect, Report):
                         self._log.report(effect)
-                    elif kind is Answer:
+                    elif isinstance(effect, Answer):
                         self._answered(effect)
-                    elif kind is SendParameterProblem:
+                    elif isinstance(effect, SendParameterProblem):
                         self._parameter_problem(effect)
                     else:
                         follow += self._apply(changes, now)
                         changes = []
                         packets = self._dispatch(packets)  # what a handler does may take its time
-                        for event in self._handlers[kind](effect):
+                        for event in self._handlers[type(effect)](effect):
                             follow += self._handle(event, now)
                 except Exception as error:
                     self._fault(effect, error)

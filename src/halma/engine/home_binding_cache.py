@@ -92,9 +92,8 @@ class HomeBindingCache:
 
     def keeper(self, prefix: bytes) -> bytes | None:
         """The identifier of the node whose home address lies in this /64; None when no registration needs it (ANC-4)."""
-        for binding in self._by_prefix.get(prefix, ()):
-            return binding.identifier
-        return None
+        held = self._by_prefix.get(prefix)
+        return None if held is None else next(iter(held)).identifier
 
     def kept_for(self, identifier: bytes) -> list[bytes]:
         """The /64s that a node's home addresses lie in."""

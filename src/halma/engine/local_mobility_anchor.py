@@ -288,6 +288,11 @@ class LocalMobilityAnchor:
         flags = RevocationFlag.PROXY_BINDING
         return self.revocations.start(binding.tunnel.local, binding.gateway, trigger, flags, options, subject, now)
 
+    def _ask_no_more(self, binding: ProxyBinding) -> None:
+        """Whether the node has left the session's gateway does not matter any more."""
+        if len(self.revocations):  # nearly never is any out
+            self.revocations.cancel(HasLeft(binding))
+
     def go_on(self, waiting: Waiting, now: Now, standing: Standing) -> list[Effect]:
         """Take up a request that has waited: as an update of the session that was given up, or as a session of its own."""
         del self.waiting[waiting.binding]
@@ -302,7 +307,7 @@ class LocalMobilityAnchor:
     def _overtaken(self, binding: ProxyBinding, request: ProxyRequest, now: Now) -> list[Effect]:
         """The session has gone to another gateway while a request waited for it: what its previous gateway would say does not
         matter any more. The request is judged anew, save where its own gateway has sent the newer one."""
-        self.revocations.cancel(HasLeft(binding))
+        self._ask_no_more(binding)
         waiting = self.waiting.get(binding)
         if waiting is None:
             return []
@@ -402,7 +407,7 @@ class LocalMobilityAnchor:
     def _describe(self, binding: ProxyBinding, request: ProxyRequest) -> None:
         """The fields of section 5.1 that every accepted request renews."""
         assert request.access_technology is not None
-        binding.link_layer_identifier = request.link_layer_address() or NO_LINK_LAYER_IDENTIFIER
+        binding.link_layer_identifier = request.link_layer_address or NO_LINK_LAYER_IDENTIFIER
         binding.access_technology = request.access_technology.technology
 
     def _commit(self, request: ProxyRequest, binding: ProxyBinding, now: Now) -> Effect:
@@ -466,7 +471,7 @@ class LocalMobilityAnchor:
 
     def given_up(self, binding: ProxyBinding, now: Now) -> list[Effect]:
         """The old gateway has let the session go: a request that waited for this is a handoff."""
-        self.revocations.cancel(HasLeft(binding))
+        self._ask_no_more(binding)
         waiting = self.waiting.get(binding)
         return [] if waiting is None else self.go_on(waiting, now, Standing.HANDED_OVER)
 
@@ -521,7 +526,7 @@ class LocalMobilityAnchor:
         if not node.sessions:
             self._remember(node, now)
         self.revocations.cancel(binding)
-        self.revocations.cancel(HasLeft(binding))
+        self._ask_no_more(binding)
         waiting = self.waiting.get(binding)
         return [] if waiting is None else self.go_on(waiting, now, Standing.IN_VAIN)
 

@@ -163,7 +163,7 @@ class ProxyBindingCache:
         node = self._nodes.get(identifier)
         if node is None or not node.sessions:
             return CREATE
-        link_layer_address = request.link_layer_address()
+        link_layer_address = request.link_layer_address
         if link_layer_address is not None:
             return self._find_by_link_layer(request, node, link_layer_address)
         return self._find_by_node(request, node)
@@ -184,7 +184,7 @@ class ProxyBindingCache:
         assert request.handoff_indicator is not None and request.access_technology is not None  # noqa: PT018 (one fact)
         same_technology = request.access_technology.technology == binding.access_technology
         indicator = request.handoff_indicator.indicator
-        link_layer_address = request.link_layer_address()
+        link_layer_address = request.link_layer_address
         if link_layer_address is not None:
             matches = same_technology and link_layer_address == binding.link_layer_identifier
         else:

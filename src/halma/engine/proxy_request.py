@@ -10,8 +10,6 @@ Timestamp or a Link-local Address option only where the request had one.
 
 from __future__ import annotations
 
-from typing import Any
-
 from halma.engine.api import Send
 from halma.engine.policy import Profile
 from halma.value import value
@@ -39,26 +37,16 @@ NO_HANDOFF_INDICATOR = HandoffIndicator(0)
 NO_ACCESS_TECHNOLOGY = AccessTechnologyType(0)
 NO_PREFIX = (HomeNetworkPrefix(0, UNSPECIFIED),)
 ACCEPTED = int(Status.ACCEPTED)
-ONCE = frozenset(
-    (
-        MobileNodeIdentifier,
-        HandoffIndicator,
-        AccessTechnologyType,
-        MobileNodeLinkLayerIdentifier,
-        Timestamp,
-        LinkLocalAddress,
-    )
-)
-"""The options of which section 8.1 allows one each."""
 
 
 class ProxyRequest:
     """One Proxy Binding Update, its options sorted out. `source` is the gateway's address, `destination` ours;
-    `care_of_address` the Proxy-CoA (section 6.9.1.5: the Alternate Care-of Address, else the source). Each option is None
-    where the message had none; `prefixes` holds all Home Network Prefix options in order; `duplicate` says that an option
-    came twice which may come only once (section 8.1); `arrival` is our time of day when it came, in the format of the Timestamp
-    option, by which its timestamp is judged however long the request waits here; `profile` is the node's, once the request has
-    been found to be for a node that is served."""
+    `care_of_address` the Proxy-CoA (section 6.9.1.5: the Alternate Care-of Address, else the source). Each option is None where
+    the message had none; `prefixes` holds all Home Network Prefix options in order; `duplicate` says that an option came twice
+    which may come only once (section 8.1); `link_layer_address` is what sessions are told apart by (section 5.4.1.2): None
+    without the option, and also where it says nothing, for the look-up wants a NON_ZERO value (figure 8); `arrival` is our time
+    of day when it came, in the format of the Timestamp option, by which its timestamp is judged however long the request waits
+    here; `profile` is the node's, once the request has been found to be for a node that is served."""
 
     __slots__ = (
         "access_technology",
@@ -69,6 +57,7 @@ class ProxyRequest:
         "handoff_indicator",
         "identifier",
         "lifetime",
+        "link_layer_address",
         "link_layer_identifier",
         "link_local_address",
         "prefixes",
@@ -85,30 +74,38 @@ class ProxyRequest:
         self.destination = destination
         self.sequence = message.sequence
         self.lifetime = message.lifetime
-        options = message.options
-        by_class: dict[type[Option], Any] = {option.__class__: option for option in options}
-        find = by_class.get
-        self.identifier: MobileNodeIdentifier | None = find(MobileNodeIdentifier)
-        self.handoff_indicator: HandoffIndicator | None = find(HandoffIndicator)
-        self.access_technology: AccessTechnologyType | None = find(AccessTechnologyType)
-        self.link_layer_identifier: MobileNodeLinkLayerIdentifier | None = find(MobileNodeLinkLayerIdentifier)
-        self.link_local_address: LinkLocalAddress | None = find(LinkLocalAddress)
-        self.timestamp: Timestamp | None = find(Timestamp)
-        alternate: AlternateCareOfAddress | None = find(AlternateCareOfAddress)
-        self.care_of_address = source if alternate is None else alternate.address
-        prefix: HomeNetworkPrefix | None = find(HomeNetworkPrefix)
-        self.prefixes: tuple[HomeNetworkPrefix, ...] = () if prefix is None else (prefix,)
+        self.care_of_address = source
+        self.identifier: MobileNodeIdentifier | None = None
+        self.handoff_indicator: HandoffIndicator | None = None
+        self.access_technology: AccessTechnologyType | None = None
+        self.link_layer_identifier: MobileNodeLinkLayerIdentifier | None = None
+        self.link_local_address: LinkLocalAddress | None = None
+        self.timestamp: Timestamp | None = None
         self.duplicate = False
-        if len(by_class) != len(options):  # there are several of a kind
-            self.prefixes = tuple(option for option in options if isinstance(option, HomeNetworkPrefix))
-            once = [option.__class__ for option in options if option.__class__ in ONCE]
-            self.duplicate = len(once) != len(set(once))
-
-    def link_layer_address(self) -> bytes | None:
-        """What sessions are told apart by (section 5.4.1.2): None without the option, and also where it says nothing, for the
-        look-up wants a NON_ZERO value (figure 8)."""
-        option = self.link_layer_identifier
-        return option.identifier if option is not None and any(option.identifier) else None
+        prefixes: list[HomeNetworkPrefix] = []
+        for option in message.options:
+            before: Option | None = None
+            if isinstance(option, MobileNodeIdentifier):
+                before, self.identifier = self.identifier, option
+            elif isinstance(option, HomeNetworkPrefix):
+                prefixes.append(option)
+            elif isinstance(option, HandoffIndicator):
+                before, self.handoff_indicator = self.handoff_indicator, option
+            elif isinstance(option, AccessTechnologyType):
+                before, self.access_technology = self.access_technology, option
+            elif isinstance(option, MobileNodeLinkLayerIdentifier):
+                before, self.link_layer_identifier = self.link_layer_identifier, option
+            elif isinstance(option, Timestamp):
+                before, self.timestamp = self.timestamp, option
+            elif isinstance(option, LinkLocalAddress):
+                before, self.link_local_address = self.link_local_address, option
+            elif isinstance(option, AlternateCareOfAddress):
+                self.care_of_address = option.address
+            if before is not None:
+                self.duplicate = True
+        self.prefixes = tuple(prefixes)
+        named = b"" if self.link_layer_identifier is None else self.link_layer_identifier.identifier
+        self.link_layer_address = named if named.strip(b"\0") else None
 
 
 @value

@@ -21,18 +21,6 @@ MINIMUM_MTU = 1280
 ENCAPSULATION_OVERHEAD = 40
 """The outer IPv6 header (RFC 2473 section 6.7)."""
 
-_LENGTHS = {
-    BindingKind.HOME_ADDRESS: range(128, 129),
-    BindingKind.MOBILE_NETWORK: range(1, 65),
-    BindingKind.PROXY: range(PREFIX_LENGTH, PREFIX_LENGTH + 1),
-    BindingKind.LOCAL: range(PREFIX_LENGTH, PREFIX_LENGTH + 1),
-}
-_KINDS = {
-    Side.ANCHOR: (BindingKind.HOME_ADDRESS, BindingKind.MOBILE_NETWORK, BindingKind.PROXY),
-    Side.GATEWAY: (BindingKind.PROXY, BindingKind.LOCAL),
-    Side.NODE: (BindingKind.HOME_ADDRESS, BindingKind.MOBILE_NETWORK),
-}
-
 
 def refusal(change: Change, settings: PlaneSettings) -> int:
     """0, or the errno that the change is refused with: EOPNOTSUPP for a length that its kind of binding cannot have, or a kind
@@ -40,7 +28,7 @@ def refusal(change: Change, settings: PlaneSettings) -> int:
     bits behind its length, is link-local or multicast, or (a gateway's Bind) names no access interface, or a tunnel for a
     prefix of its own link."""
     prefix, length = change.prefix, change.prefix_length
-    if change.kind not in _KINDS[settings.side] or length not in _LENGTHS[change.kind]:
+    if not _has_use_for(settings.side, change.kind, length):
         return errno.EOPNOTSUPP
     if len(prefix) != 16 or prefix[0] in (0x00, 0xFE, 0xFF) or int.from_bytes(prefix, "big") & ((1 << (128 - length)) - 1):
         return errno.EINVAL
@@ -54,6 +42,17 @@ def refusal(change: Change, settings: PlaneSettings) -> int:
         if change.tunnel is not None and (len(change.tunnel.local) != 16 or len(change.tunnel.remote) != 16):
             return errno.EINVAL
     return 0
+
+
+def _has_use_for(side: Side, kind: BindingKind, length: int) -> bool:
+    """Whether a side knows bindings of this kind, and the kind prefixes of this length."""
+    if kind is BindingKind.PROXY:
+        return side is not Side.NODE and length == PREFIX_LENGTH
+    if kind is BindingKind.LOCAL:
+        return side is Side.GATEWAY and length == PREFIX_LENGTH
+    if kind is BindingKind.HOME_ADDRESS:
+        return side is not Side.GATEWAY and length == 128
+    return side is not Side.GATEWAY and 1 <= length <= 64
 
 
 def inner_mtu(path_mtu: int) -> int:

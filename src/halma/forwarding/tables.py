@@ -238,7 +238,7 @@ class Tables:
             prefix = change.prefix if change.kind is BindingKind.PROXY else name_of(change)
             old = bound.get(prefix)
             remember(old)
-            if change.__class__ is not Bind:
+            if not isinstance(change, Bind):
                 error = self._refusal(change)
                 if error:
                     answers[index] = error

@@ -94,8 +94,8 @@ class PatternTable(Generic[T]):
         if found is not None:
             return found
         if not self._others:
-            _, at, realm = identifier.rpartition(b"@")
-            return self._realms.get(realm) if at else None
+            at = identifier.rfind(b"@")
+            return self._realms.get(identifier[at + 1 :]) if at >= 0 else None
         try:
             return self._known[identifier]
         except KeyError:
