@@ -236,7 +236,8 @@ class Runner:
             changes: list[Change] = []
             follow: list[Any] = []
             for effect in effects:
-                if isinstance(effect, Bind | Unbind):
+                kind = type(effect)
+                if kind is Bind or kind is Unbind:  # isinstance would make a union of them first
                     changes.append(effect)
                     continue
                 try:
@@ -256,7 +257,7 @@ class Runner:
                         follow += self._apply(changes, now)
                         changes = []
                         packets = self._dispatch(packets)  # what a handler does may take its time
-                        for event in self._handlers[type(effect)](effect):
+                        for event in self._handlers[kind](effect):
                             follow += self._handle(event, now)
                 except Exception as error:
                     self._fault(effect, error)
