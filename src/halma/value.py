@@ -12,6 +12,7 @@ Always holds: two values are equal when their class and all their fields are equ
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, TypeVar, dataclass_transform
 
 import msgspec
@@ -21,7 +22,14 @@ T = TypeVar("T")
 _MADE_ANEW = ("__dict__", "__weakref__")
 _COMPILED = "__mypyc_attrs__"
 """What mypyc gives to a native class."""
+CONSTRUCTOR = "__make__"
+"""The name of a function that a compiled class has for that: calling the class takes two calls more."""
 _Meta: Any = type(msgspec.Struct)
+
+
+def constructor(cls: Callable[..., T]) -> Callable[..., T]:
+    """What makes a value of a class in the least time, from its fields in their order."""
+    return getattr(cls, CONSTRUCTOR, cls)
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))

@@ -166,7 +166,11 @@ class _Module:
                 f"def __hash__(self) -> int: return hash(({', '.join(f'self.{name}' for name in names)},))",
             )
             self._put(node, methods, fields)
-        self._end.append(f"declare_fields({node.name}, ({described}), {{{defaults}}})")
+        parameters = ", ".join(map(_parameter, fields))
+        self._end += [
+            f"def _make_{node.name}({parameters}) -> {node.name}: return {node.name}({', '.join(names)})",
+            f"declare_fields({node.name}, _make_{node.name}, ({described}), {{{defaults}}})",
+        ]
         for decorator in node.decorator_list:
             if isinstance(decorator, ast.Call):  # a declaration: it takes down the class as it finds it
                 self._end.append(f"{ast.unparse(decorator)}({node.name})")

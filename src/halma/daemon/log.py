@@ -125,9 +125,10 @@ class Log:
         self._dropped_since = 0.0
         self.counters = {"log_lines": 0, "log_suppressed": 0, "log_lines_lost": 0}
 
-    def report(self, report: Report) -> None:
-        """Carry a report out. INFO and less is kept for `halma show events` even when it comes too often to be written."""
-        now = self._clock()
+    def report(self, report: Report, at: Now | None = None) -> None:
+        """Carry a report out, of what happened `at` that time, or now. INFO and less is kept for `halma show events` even when
+        it comes too often to be written."""
+        now = self._clock() if at is None else at
         key = (report.peer, report.reason)
         told = self._told.get(key)
         if told is not None and now.monotonic - told.at < QUIET_SECONDS:

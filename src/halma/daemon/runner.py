@@ -248,7 +248,7 @@ class Runner:
                         source, destination = effect.source, effect.destination
                         outbox.append((source, destination, encode(effect.message, source, destination)))
                     elif isinstance(effect, Report):
-                        self._log.report(effect)
+                        self._log.report(effect, now)
                     elif isinstance(effect, Answer):
                         self._answered(effect)
                     elif isinstance(effect, SendParameterProblem):

@@ -29,7 +29,7 @@ from halma.engine.proxy_binding_cache import (
     Verdict,
 )
 from halma.engine.proxy_refusal import REFUSALS
-from halma.engine.proxy_request import LIFETIME_UNIT, UNSPECIFIED, Acceptance, ProxyRequest, accept, refuse
+from halma.engine.proxy_request import LIFETIME_UNIT, UNSPECIFIED, ProxyRequest, accept, refuse
 from halma.engine.revocation import Revocations
 from halma.engine.sequence import is_newer
 from halma.engine.timers import Deadlines
@@ -417,12 +417,12 @@ class LocalMobilityAnchor:
         binding.lifetime = self._lifetime(request)
         binding.state = BindingState.REGISTERED
         self.deadlines.set(binding, now.monotonic + binding.lifetime * LIFETIME_UNIT)
-        return accept(request, Acceptance(binding.prefixes, binding.lifetime, binding.link_local_address))
+        return accept(request, binding.prefixes, binding.lifetime, binding.link_local_address)
 
     def _commit_deregistration(self, request: ProxyRequest, binding: ProxyBinding) -> Effect:
         """Section 5.3.5 rule 2: answered at once. A copy does not lengthen the wait before deletion."""
         self._note_order(request, binding)
-        return accept(request, Acceptance(binding.prefixes, 0, binding.link_local_address))
+        return accept(request, binding.prefixes, 0, binding.link_local_address)
 
     def _note_order(self, request: ProxyRequest, binding: ProxyBinding) -> None:
         """What an accepted request says of the order of messages (section 5.5) and of the gateway's link-local address (5.3.6:

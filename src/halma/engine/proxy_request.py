@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from halma.engine.api import Send
 from halma.engine.policy import Profile
-from halma.value import value
 from halma.wire.messages import BindingAcknowledgement, BindingUpdate
 from halma.wire.numbers import BindingAcknowledgementFlag, Status
 from halma.wire.options import (
@@ -108,19 +107,11 @@ class ProxyRequest:
         self.link_layer_address = named if named.strip(b"\0") else None
 
 
-@value
-class Acceptance:
-    """What a request was granted: the prefixes of its session (16 bytes each, all /64), the lifetime in units of 4 seconds,
-    the link-local address of the gateway on the node's link."""
-
-    prefixes: tuple[HomeNetworkPrefix, ...]
-    lifetime: int
-    link_local_address: bytes
-
-
-def accept(request: ProxyRequest, granted: Acceptance) -> Send:
-    """The acknowledgement with status 0 (section 5.3.6)."""
-    return _acknowledge(request, ACCEPTED, request.sequence, granted.lifetime, granted.prefixes, request.timestamp, granted)
+def accept(request: ProxyRequest, prefixes: tuple[HomeNetworkPrefix, ...], lifetime: int, link_local_address: bytes) -> Send:
+    """The acknowledgement with status 0 (section 5.3.6): the session's prefixes (16 bytes each, all /64), the lifetime that is
+    granted in units of 4 seconds, the link-local address of the gateway on the node's link."""
+    link_local = None if request.link_local_address is None else LinkLocalAddress(link_local_address)
+    return _acknowledge(request, ACCEPTED, request.sequence, lifetime, prefixes, request.timestamp, link_local)
 
 
 def refuse(request: ProxyRequest, status: int, timestamp: Timestamp | None, sequence: int | None = None) -> Send:
@@ -130,7 +121,7 @@ def refuse(request: ProxyRequest, status: int, timestamp: Timestamp | None, sequ
     sequence number (RFC 6275 section 9.5.1: the last accepted one with status 135).
     """
     answered = request.sequence if sequence is None else sequence
-    return _acknowledge(request, status, answered, 0, request.prefixes or NO_PREFIX, timestamp, None)
+    return _acknowledge(request, status, answered, 0, request.prefixes or NO_PREFIX, timestamp, request.link_local_address)
 
 
 def _acknowledge(
@@ -140,7 +131,7 @@ def _acknowledge(
     lifetime: int,
     prefixes: tuple[HomeNetworkPrefix, ...],
     timestamp: Timestamp | None,
-    granted: Acceptance | None,
+    link_local_address: LinkLocalAddress | None,
 ) -> Send:
     options: list[Option] = [
         request.identifier or NO_IDENTIFIER,
@@ -150,8 +141,8 @@ def _acknowledge(
     ]
     if request.link_layer_identifier is not None:
         options.append(request.link_layer_identifier)
-    if request.link_local_address is not None:
-        options.append(request.link_local_address if granted is None else LinkLocalAddress(granted.link_local_address))
+    if link_local_address is not None:
+        options.append(link_local_address)
     if request.timestamp is not None and timestamp is not None:
         options.append(timestamp)
     message = BindingAcknowledgement(status, PROXY, sequence, lifetime, tuple(options))

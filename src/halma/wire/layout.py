@@ -21,6 +21,7 @@ import re
 import struct
 from typing import Any
 
+from halma.value import constructor
 from halma.wire.errors import DecodeError, DecodeReason, EncodeError
 
 _WORD = re.compile(
@@ -161,6 +162,6 @@ def construct(names: list[str]) -> str:
 def compile_function(source: str, cls: type[Any], **more: Any) -> Any:
     """The function `generated` that `source` defines, with the names that generated code uses in its scope."""
     scope: dict[str, Any] = {reason.name: reason for reason in DecodeReason}
-    scope |= {"DecodeError": DecodeError, "EncodeError": EncodeError, "cls": cls, **more}
+    scope |= {"DecodeError": DecodeError, "EncodeError": EncodeError, "cls": constructor(cls), **more}
     exec(source, scope)
     return scope["generated"]

@@ -62,7 +62,6 @@ class MobilitySpace:
         if subtype is None:
             self.shapes.declare(number, cls, made, size)
             self.encoding_shapes[cls] = EncodingShapes(cls, made, size, self.options, general)
-            self.encoders[cls] = self.encoding_shapes[cls].encode
 
     def _register(self, declaration: Declaration, decoder: Callable[[bytes, int], Any]) -> None:
         number, subtype = declaration.number, declaration.subtype

@@ -21,7 +21,8 @@ from halma.wire.spaces import MOBILITY_MESSAGES
 
 _DECODERS = MOBILITY_MESSAGES.decoders
 _ENCODERS = MOBILITY_MESSAGES.encoders
-_shapes_of, _missed = MOBILITY_MESSAGES.shapes.known.get, MOBILITY_MESSAGES.shapes.missed
+_SHAPES = MOBILITY_MESSAGES.shapes
+_ENCODING_SHAPES = MOBILITY_MESSAGES.encoding_shapes
 _PSEUDO_ENDINGS = tuple(pseudo_header(b"", b"", (length + 1) * 8, NextHeader.MOBILITY) for length in range(256))
 
 
@@ -42,9 +43,11 @@ def decode(data: bytes, source: bytes, destination: bytes) -> Message:
     number = int.from_bytes(source + destination + _PSEUDO_ENDINGS[length] + data, "big")
     if number % 65535:
         raise DecodeError(DecodeReason.CHECKSUM, 4)
-    for mask, expected, shaped in _shapes_of(data[1:3], ()):
-        if number & mask == expected:
-            return shaped(data)  # type: ignore[no-any-return]
+    known = _SHAPES.known.get(data[1:3])
+    if known is not None:
+        for mask, expected, shaped in known:
+            if number & mask == expected:
+                return shaped(data)  # type: ignore[no-any-return]
     decoder = _DECODERS[data[2]]
     if decoder is None:
         return UnknownMessage(data[2], data[6:])
@@ -53,7 +56,7 @@ def decode(data: bytes, source: bytes, destination: bytes) -> Message:
     message: Message | None = decoder(data, end)
     if message is None:
         return UnknownMessage(data[2], data[6:])
-    _missed(data)
+    _SHAPES.missed(data)
     return message
 
 
@@ -63,7 +66,8 @@ def encode(message: Message, source: bytes, destination: bytes) -> bytes:
     Raises `EncodeError` when a field holds what its place on the wire cannot.
     """
     try:
-        data = _ENCODERS[type(message)](message)
+        shapes = _ENCODING_SHAPES.get(type(message))
+        data = _ENCODERS[type(message)](message) if shapes is None else shapes.encode(message)
     except (struct.error, KeyError) as error:
         raise EncodeError(f"{message!r}: {error}") from None
     total = int.from_bytes(source + destination + _PSEUDO_ENDINGS[data[1]] + data, "big") % 65535

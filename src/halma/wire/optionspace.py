@@ -62,8 +62,9 @@ class OptionSpace:
         self.padded = padded
         self.unit = unit
         self.declarations: dict[int, Declaration] = {}
-        self.simple: dict[int, tuple[type[Any], Layout]] = {}
-        """By number: the options whose fields are just what an unpacking gives, and what is left over."""
+        self.simple: dict[int, tuple[type[Any], Layout, tuple[Any, ...]]] = {}
+        """By number: the options whose fields are just what an unpacking gives, and what is left over; with all that it can be
+        where that is one octet."""
         self._decoders: dict[int, Callable[[bytes, int, int], Option]] = {}
         self._encoders: dict[type[Option], Callable[[Any, int], bytes]] = {UnknownOption: self._encode_unknown}
         self.decode = self._make_decode_units() if unit > 1 else self._make_decode()
@@ -85,13 +86,13 @@ class OptionSpace:
             "PADS": _pads(*align),
             "PADS_BY_SIZE": tuple(_pads(*_rest_alignment(made.size + 2, size)) for size in range(8)),
         }
-        if check is None and _is_lone_octet(made):
-            scope["VALUES"] = tuple(map(cls, range(256)))
+        values = tuple(map(cls, range(256))) if check is None and _is_lone_octet(made) else ()
+        scope["VALUES"] = values
         self._decoders[number] = compile_function(self._decode_source(made, names, inner, check), cls, **scope)
         self._encoders[cls] = compile_function(self._encode_source(made, declaration, inner, check), cls, **scope)
         self.declarations[number] = declaration
         if not (made.unpacking or made.strings or inner or check):
-            self.simple[number] = cls, made
+            self.simple[number] = cls, made, values
 
     def _make_decode(self) -> Callable[[bytes, int, int], tuple[Option, ...]]:
         get, overrun, padded = self._decoders.get, DecodeReason.OPTION_OVERRUN, self.padded

@@ -20,6 +20,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+from halma.value import constructor
 from halma.wire.layout import Layout, compile_function
 from halma.wire.optionspace import PAD1, PADN, OptionSpace
 
@@ -96,8 +97,12 @@ class Shapes:
             if layout.tail is not None:
                 names.append(f"{layout.tail}_{at}")
                 form += f"{element.rest}s"
-            scope[f"cls_{at}"] = element.option
-            values.append(f"cls_{at}({', '.join(names)})")
+            if element.values:
+                scope[f"values_{at}"] = element.values
+                values.append(f"values_{at}[{names[0]}]")
+            else:
+                scope[f"cls_{at}"] = constructor(element.option)
+                values.append(f"cls_{at}({', '.join(names)})")
             targets += names
         fields = [field.name for field in dataclasses.fields(cls)][:-1]
         options = "".join(f"{each}, " for each in values)
@@ -116,6 +121,8 @@ class Element:
     size: int
     option: type[Any] | None = None
     layout: Layout = dataclasses.field(default_factory=Layout)
+    values: tuple[Any, ...] = ()
+    """All that the option can be, by its octet, where it has no more than one."""
 
     @property
     def rest(self) -> int:
@@ -160,11 +167,13 @@ class EncodingShapes:
 
     def encode(self, message: Any) -> bytes:
         """The message in octets, its checksum zero. Raises EncodeError, KeyError or struct.error, as the general encoder."""
-        kinds = (*map(type, message.options),)
-        for shaped in self.known.get(kinds, ()):
-            data = shaped(message)
-            if data is not None:
-                return data
+        kinds = tuple([type(option) for option in message.options])
+        known = self.known.get(kinds)
+        if known is not None:
+            for shaped in known:
+                data = shaped(message)
+                if data is not None:
+                    return data
         made = self._general(message)
         self._learn(kinds, made)
         return made
