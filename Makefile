@@ -53,7 +53,7 @@ $(BIN)/halma: pyproject.toml $(COMPILER) $(COMPILED) src/halma/wire/numbers.py .
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 	@ls src/halma__mypyc.*.so >/dev/null 2>&1 || \
-	    echo "setup: no C compiler or no Python.h, so no module is compiled: signalling takes half as long again" >&2
+	    echo "setup: no C compiler or no Python.h, so no module is compiled: signalling takes two thirds longer" >&2
 
 .PHONY: bpf
 bpf: | packages

@@ -2,7 +2,7 @@
 """Compiles what each message at an anchor goes through (tools/setup/compiled.txt) with mypyc: the same Python as machine code.
 
 All else about the package is in pyproject.toml. Where there is no C compiler, or no Python.h, these modules stay Python: they
-do the same then, and take half as long again.
+do the same then, and take more than twice as long.
 
 Always holds: nothing depends on a module's being compiled, and all of them are or none; a compiled module lies beside its
 source, `make pure` removes it, and the tests do not run where it is older than its source.

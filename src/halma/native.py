@@ -7,16 +7,13 @@ Always holds: such a class says to `dataclasses.fields` and `dataclasses.replace
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, ClassVar
-
-if TYPE_CHECKING:
-    from mypy_extensions import mypyc_attr  # noqa: TC004 (mypyc alone reads it, and only what it has compiled imports this)
+from typing import Any, ClassVar
 
 
-@mypyc_attr(acyclic=True, allow_interpreted_subclasses=True)
 class Value:
     """The base of values that are native classes. Those with fields have an equality and a hash of their own."""
 
+    __slots__ = ()
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
 
     def __eq__(self, other: object) -> bool:

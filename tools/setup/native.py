@@ -21,7 +21,9 @@ ENUMERATIONS = frozenset(("Enum", "IntEnum", "StrEnum", "Flag", "IntFlag"))
 ATOMS = frozenset(("bytes", "int", "str", "bool", "float", "None"))
 """A value with fields of these kinds alone can be part of no cycle, and is none of the garbage collector's business."""
 FUTURE = "from __future__ import annotations"
-IMPORTS = "from typing import TYPE_CHECKING, Final; from halma.native import Value, declare_fields"
+IMPORTS = "from typing import TYPE_CHECKING, Final"
+BASE = "Value"
+BASE_IMPORTS = f"from halma.native import {BASE}, declare_fields"
 TYPE_CHECKERS_IMPORTS = "if TYPE_CHECKING: from mypy_extensions import mypyc_attr"
 
 Members = dict[str, frozenset[str]]
@@ -86,7 +88,8 @@ class _Module:
                         self._clear(decorator.lineno, decorator.lineno)
         if self._lines != self._source:
             at = self._lines.index(FUTURE)
-            self._lines[at] += "; " + IMPORTS
+            has_base = any(isinstance(node, ast.ClassDef) and node.name == BASE for node in self._module.body)
+            self._lines[at] += "; ".join(["", IMPORTS] if has_base else ["", IMPORTS, BASE_IMPORTS])
             self._fill(at + 2, TYPE_CHECKERS_IMPORTS)
         return "\n".join([*self._lines, *self._end, ""])
 
@@ -140,7 +143,7 @@ class _Module:
             self._value(node)
         elif "eq=False" in decorators.get("dataclass", ""):
             self._record(node)
-        elif [ast.unparse(line) for line in node.body[1:]] == ["__slots__ = ()"]:
+        elif not decorators and [ast.unparse(line) for line in node.body[1:2]] == ["__slots__ = ()"]:  # a base of values
             self._fill(node.lineno - 1, "@mypyc_attr(acyclic=True, allow_interpreted_subclasses=True)")
             self._derive(node)
 
@@ -177,9 +180,9 @@ class _Module:
 
     def _derive(self, node: ast.ClassDef) -> None:
         """All values have one base."""
-        if not node.bases:
+        if not node.bases and node.name != BASE:
             head = f"class {node.name}"
-            self._lines[node.lineno - 1] = self._lines[node.lineno - 1].replace(f"{head}:", f"{head}(Value):")
+            self._lines[node.lineno - 1] = self._lines[node.lineno - 1].replace(f"{head}:", f"{head}({BASE}):")
 
     def _record(self, node: ast.ClassDef) -> None:
         """A dataclass that is compared by identity."""

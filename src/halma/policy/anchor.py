@@ -35,7 +35,6 @@ class AnchorPolicy:
         self._by_prefix = sorted(by_length.items())  # the smallest shift is the longest prefix
         self._may_register = {name: PatternTable((pattern, True) for pattern in peer.nodes) for name, peer in by_name.items()}
         self._profiles = PatternTable((profile.node, profile) for profile in profiles)
-        self._exact_profiles = self._profiles.exact
         self._owners = {prefix: profile.node for profile in profiles for prefix in profile.prefixes}
 
     def peer(self, address: bytes) -> Peer | None:
@@ -51,7 +50,7 @@ class AnchorPolicy:
 
     def profile(self, identifier: bytes) -> Profile | None:
         """The profile of a node, None when this anchor does not serve it."""
-        return self._exact_profiles.get(identifier) or self._profiles.find(identifier)
+        return self._profiles.find(identifier)
 
     def may_register(self, peer: Peer, identifier: bytes) -> bool:
         """Whether `peer` may register the node."""

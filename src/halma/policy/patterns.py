@@ -68,20 +68,19 @@ def overlap(one: bytes, other: bytes) -> bool:
 
 
 class PatternTable(Generic[T]):
-    """Values by pattern. Of patterns given twice the first counts. `exact` has those without a `*`, for whoever cannot afford
-    a call to `find` before looking there."""
+    """Values by pattern. Of patterns given twice the first counts."""
 
-    __slots__ = ("_known", "_others", "_realms", "_remembered", "exact")
+    __slots__ = ("_exact", "_known", "_others", "_realms", "_remembered")
 
     def __init__(self, entries: Iterable[tuple[bytes, T]], remembered: int = REMEMBERED) -> None:
-        self.exact: dict[bytes, T] = {}
+        self._exact: dict[bytes, T] = {}
         self._realms: dict[bytes, T] = {}
         self._others: list[tuple[bytes, T]] = []
         self._known: dict[bytes, T | None] = {}
         self._remembered = remembered
         for pattern, value in entries:
             if WILDCARD not in pattern:
-                self.exact.setdefault(pattern, value)
+                self._exact.setdefault(pattern, value)
             elif is_realm(pattern):
                 self._realms.setdefault(pattern[2:], value)
             else:
@@ -90,7 +89,7 @@ class PatternTable(Generic[T]):
 
     def find(self, identifier: bytes) -> T | None:
         """The value of the narrowest pattern that names `identifier`."""
-        found = self.exact.get(identifier)
+        found = self._exact.get(identifier)
         if found is not None:
             return found
         if not self._others:
