@@ -27,8 +27,9 @@ class Value:
         return f"{type(self).__name__}({', '.join(f'{field.name}={getattr(self, field.name)!r}' for field in fields)})"
 
 
-def declare_fields(cls: Any, make: Any, fields: tuple[tuple[str, str], ...], defaults: dict[str, Any]) -> None:
-    """Tell `dataclasses` the names and types of a native value's fields, and `halma.value` what makes one."""
+def declare_value(cls: Any, doc: str, make: Any, fields: tuple[tuple[str, str], ...], defaults: dict[str, Any]) -> None:
+    """Tell `dataclasses` a native value's fields and their types, `halma.value` what makes one, and people what it is."""
+    cls.__doc__ = doc
     cls.__make__ = make
     described = [(name, kind, dataclasses.field(default=defaults.get(name, dataclasses.MISSING))) for name, kind in fields]
     made = dataclasses.make_dataclass(cls.__name__, described)

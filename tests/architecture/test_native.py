@@ -125,6 +125,7 @@ def test_an_enumeration_must_be_imported_by_its_name() -> None:
 def test_a_value_is_the_same_compiled_or_not(value: Any) -> None:
     """Frozen, equal by its fields, shown with them, known to dataclasses."""
     fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    assert type(value).__doc__
     assert type(value)(**fields) == value == dataclasses.replace(value)
     assert hash(type(value)(**fields)) == hash(value)
     assert repr(value) == f"{type(value).__name__}({', '.join(f'{name}={field!r}' for name, field in fields.items())})"

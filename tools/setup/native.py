@@ -23,7 +23,7 @@ ATOMS = frozenset(("bytes", "int", "str", "bool", "float", "None"))
 FUTURE = "from __future__ import annotations"
 IMPORTS = "from typing import TYPE_CHECKING, Final"
 BASE = "Value"
-BASE_IMPORTS = f"from halma.native import {BASE}, declare_fields"
+BASE_IMPORTS = f"from halma.native import {BASE}, declare_value"
 TYPE_CHECKERS_IMPORTS = "if TYPE_CHECKING: from mypy_extensions import mypyc_attr"
 
 Members = dict[str, frozenset[str]]
@@ -172,7 +172,7 @@ class _Module:
         parameters = ", ".join(map(_parameter, fields))
         self._end += [
             f"def _make_{node.name}({parameters}) -> {node.name}: return {node.name}({', '.join(names)})",
-            f"declare_fields({node.name}, _make_{node.name}, ({described}), {{{defaults}}})",
+            f"declare_value({node.name}, {ast.get_docstring(node)!r}, _make_{node.name}, ({described}), {{{defaults}}})",
         ]
         for decorator in node.decorator_list:
             if isinstance(decorator, ast.Call):  # a declaration: it takes down the class as it finds it
