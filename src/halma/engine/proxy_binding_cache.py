@@ -105,8 +105,9 @@ _UPDATE = Verdict.UPDATE  # a member of an Enum costs more to look up than a glo
 
 
 def prefix_key(option: HomeNetworkPrefix) -> bytes:
-    """The prefix as bindings are keyed by it: the /64 of the option, host bits zero."""
-    return option.prefix[:8] + _HOST_BITS
+    """The prefix as bindings are keyed by it: the /64 of the option, host bits zero. All tables share the option's octets."""
+    prefix = option.prefix
+    return prefix if prefix[8:] == _HOST_BITS else prefix[:8] + _HOST_BITS
 
 
 class ProxyBindingCache:
