@@ -168,11 +168,12 @@ def refused_option(data: bytes) -> int | None:
     next_header, offset = data[6], HEADER_LENGTH
     while next_header in _PARSERS:
         end = offset + (8 if next_header == NextHeader.FRAGMENT else (data[offset + 1] + 1) * 8)
-        known = _NOT_SKIPPED_BUT_KNOWN.get(next_header, ())
-        place = offset + 2 if next_header in _NOT_SKIPPED_BUT_KNOWN else end
+        has_options = next_header in (NextHeader.HOP_BY_HOP, NextHeader.DESTINATION_OPTIONS)
+        place = offset + 2 if has_options else end
         while place < end:
             number = data[place]
-            if number & NOT_SKIPPED and number not in known:
+            known = next_header == NextHeader.DESTINATION_OPTIONS and number in DESTINATION_OPTIONS.declarations
+            if number & NOT_SKIPPED and not known:  # the Home Address option is one in destination options alone
                 return place
             place += data[place + 1] + 2 if number else 1
         next_header, offset = data[offset], end
@@ -202,11 +203,6 @@ _PARSERS: dict[int, Callable[[bytes, int, int], ExtensionHeader]] = {
     NextHeader.ROUTING: _parse_routing,
     NextHeader.FRAGMENT: _parse_fragment,
 }
-_NOT_SKIPPED_BUT_KNOWN: dict[int, tuple[int, ...]] = {
-    NextHeader.HOP_BY_HOP: (),
-    NextHeader.DESTINATION_OPTIONS: tuple(number for number in DESTINATION_OPTIONS.declarations if number & NOT_SKIPPED),
-}
-"""By header with options: the Home Address option is one in destination options alone."""
 _NUMBERS: dict[type[ExtensionHeader], int] = {
     HopByHopOptions: NextHeader.HOP_BY_HOP,
     DestinationOptions: NextHeader.DESTINATION_OPTIONS,
