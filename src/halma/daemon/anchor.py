@@ -32,11 +32,9 @@ from halma.daemon.state import Peers, State
 from halma.engine.anchor import Anchor, PolicyReplaced, Started
 from halma.engine.anchor_settings import AnchorSettings, HomeLink, PoolSettings
 from halma.engine.api import Now, Severity
-from halma.engine.heartbeat import HeartbeatSettings
 from halma.engine.home_agent_discovery_api import SendIcmp
 from halma.engine.home_link import SendHome
 from halma.engine.proxy_revocation import RevocationRequested
-from halma.engine.revocation import RevocationSettings
 from halma.forwarding.plane import PlaneSettings, PortKind, Side
 from halma.forwarding.tunnelling import encapsulate
 from halma.netio.signalling import SignallingSocket
@@ -57,7 +55,6 @@ def engine_settings(
     """What the engine needs of the file; `links` are its home links as they are on this machine."""
     table = configuration.anchor
     home_agent = home_agent_settings(configuration.home_agent, table.maximum_lifetime_seconds, links, seed)
-    heartbeat, revocation = table.heartbeat, table.revocation
     return AnchorSettings(
         addresses=table.addresses,
         pools=tuple(PoolSettings(pool.name, pool.prefix.address, pool.prefix.length) for pool in configuration.pools),
@@ -70,10 +67,8 @@ def engine_settings(
         timestamp_based_approach=table.timestamp_based_approach,
         mobile_node_generated_timestamp=table.mobile_node_generated_timestamp,
         restart_counter=restart_counter,
-        heartbeat=HeartbeatSettings(heartbeat.enabled, heartbeat.interval_seconds, heartbeat.missing_allowed),
-        revocation=RevocationSettings(
-            revocation.maximum_retries, revocation.initial_delay_seconds, revocation.maximum_timeout_seconds
-        ),
+        heartbeat=table.heartbeat.settings(),
+        revocation=table.revocation.settings(),
         proxy="lma" in table.roles,
         home_agent=home_agent if "ha" in table.roles else None,
     )
