@@ -7,7 +7,6 @@ import pytest
 
 from halma.engine.api import Tunnel
 from halma.engine.gateway_api import (
-    ALL_NODES,
     AdvertiseRouter,
     GatewaySettings,
     LinkDown,
@@ -16,6 +15,7 @@ from halma.engine.gateway_api import (
     PrepareLink,
     SetPathMtu,
 )
+from halma.wire.addresses import ALL_NODES
 from halma.wire.icmpv6 import decode_icmpv6, encode_icmpv6
 from halma.wire.nd import PrefixInformation, SourceLinkLayerAddress
 from halma.wire.numbers import Status

@@ -9,7 +9,6 @@ import pytest
 
 from halma.engine.api import Answer, Bind, Unbind
 from halma.engine.gateway_api import (
-    ALL_NODES,
     AdmitNode,
     AttachTriggered,
     DetachTriggered,
@@ -26,6 +25,7 @@ from halma.engine.gateway_api import (
     TearDownLink,
 )
 from halma.policy.gateway import GatewayPolicy
+from halma.wire.addresses import ALL_NODES
 from halma.wire.numbers import HandoffIndicatorValue, Status
 from halma.wire.options import MobileNodeIdentifier, MobileNodeLinkLayerIdentifier
 from tests.engine.gateway_world import (

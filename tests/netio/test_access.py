@@ -8,9 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from halma.engine.gateway_api import ALL_NODES, UNSPECIFIED, NodeHeard, RouterSolicitationReceived
+from halma.engine.gateway_api import NodeHeard, RouterSolicitationReceived
 from halma.netio import access
 from halma.netio.access import BURST, SEEN, AccessPort, capture_filter
+from halma.wire.addresses import ALL_NODES, UNSPECIFIED
 from halma.wire.icmpv6 import EchoReply, EchoRequest, Icmpv6Message, decode_icmpv6, encode_icmpv6
 from halma.wire.nd import (
     NeighborAdvertisement,

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from halma.engine.gateway_api import UNSPECIFIED
 from halma.netio import netlink_socket
 from halma.netio.access_interface import SETTINGS, AccessInterface
 from halma.netio.netlink import LinkControl, LinkGone, LinkMonitor, LinkState
 from halma.netio.netlink_socket import DUMP, attributes
+from halma.wire.addresses import UNSPECIFIED
 from tests.conftest import run_ip
 from tests.netio.links import GATEWAY_ADDRESS, GATEWAY_LINK_LAYER, Pair, inside
 

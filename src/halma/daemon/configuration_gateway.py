@@ -43,7 +43,6 @@ from halma.daemon.configuration_types import (
 from halma.engine.gateway_api import (
     FIXED_LINK_LAYER_ADDRESS,
     FIXED_LINK_LOCAL_ADDRESS,
-    UNSPECIFIED,
     GatewaySettings,
     NodeProfile,
 )
@@ -51,6 +50,7 @@ from halma.policy.gateway import GatewayPolicy
 from halma.policy.patterns import WILDCARD
 from halma.text import Prefix, read_link_layer_address, show_address, show_link_layer_address
 from halma.wire import options
+from halma.wire.addresses import UNSPECIFIED
 from halma.wire.numbers import AccessTechnology, HandoffIndicatorValue
 
 AccessTechnologyName = Literal[

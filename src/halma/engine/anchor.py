@@ -47,6 +47,7 @@ from halma.engine.policy import Policy
 from halma.engine.proxy_binding_cache import BindingState
 from halma.engine.proxy_revocation import ProxyRevocation, RevocationRequested
 from halma.value import value
+from halma.wire.addresses import UNSPECIFIED
 from halma.wire.errors import DecodeReason
 from halma.wire.messages import (
     BindingError,
@@ -63,7 +64,6 @@ from halma.wire.numbers import BindingErrorStatus, BindingUpdateFlag, NextHeader
 ERRORS_PER_SECOND = 10
 """Binding Errors and Parameter Problems that are sent at the most, all peers together (RFC 4443 section 2.4 f)."""
 PROXY = int(BindingUpdateFlag.PROXY)
-UNSPECIFIED = bytes(16)
 TAKEN_ANYWAY = (NextHeader.ESP, NextHeader.AUTHENTICATION, NextHeader.MOBILITY)
 """What may come with a Home Address option that no binding explains (RFC 6275 section 9.3.1)."""
 

@@ -27,7 +27,6 @@ from halma.engine.api import (
 from halma.engine.binding_update_list import BindingUpdateList, BindingUpdateListEntry
 from halma.engine.gateway_advertisement import Advertisements, Terms
 from halma.engine.gateway_api import (
-    UNSPECIFIED,
     AnchorRevocationRequested,
     AttachTriggered,
     ClockSynchronized,
@@ -62,6 +61,7 @@ from halma.engine.gateway_snapshot import describe_link, describe_local, describ
 from halma.engine.heartbeat import Heartbeat, Outcome, PeerChange
 from halma.engine.link_local import LINK_LOCAL
 from halma.engine.malformed import parameter_problem
+from halma.wire.addresses import MULTICAST, UNSPECIFIED
 from halma.wire.messages import (
     BindingAcknowledgement,
     BindingError,
@@ -77,7 +77,6 @@ ANONYMOUS = b"interface "
 CLOCK_STEP = 0.05
 """Seconds by which wall and monotonic clock drift apart when somebody sets the clock."""
 GROUP_BIT = 0x01
-MULTICAST = 0xFF
 
 
 class Gateway:

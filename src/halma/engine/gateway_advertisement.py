@@ -12,10 +12,11 @@ from collections.abc import Callable
 
 from halma.engine.binding_update_list import BindingUpdateList, EntryState
 from halma.engine.constants import AUTOCONFIGURATION_LENGTH
-from halma.engine.gateway_api import ALL_NODES, TUNNEL_OVERHEAD, UNSPECIFIED, AdvertiseRouter, SetPathMtu
+from halma.engine.gateway_api import TUNNEL_OVERHEAD, AdvertiseRouter, SetPathMtu
 from halma.engine.gateway_context import GatewayContext, Timer
 from halma.engine.gateway_link import AccessLinks, Attachment
 from halma.value import value
+from halma.wire.addresses import ALL_NODES, UNSPECIFIED
 from halma.wire.icmpv6 import MINIMUM_MTU
 from halma.wire.nd import MaximumTransmissionUnit, PrefixInformation, RouterAdvertisement, SourceLinkLayerAddress
 from halma.wire.numbers import PrefixInformationFlag

@@ -31,10 +31,6 @@ from halma.value import value
 from halma.wire.nd import RouterAdvertisement
 from halma.wire.options import HomeNetworkPrefix
 
-UNSPECIFIED = bytes(16)
-"""ALL_ZERO, as RFC 5213 calls it."""
-ALL_NODES = bytes.fromhex("ff020000000000000000000000000001")
-"""All nodes of a link (RFC 4291 section 2.7.1)."""
 FIXED_LINK_LOCAL_ADDRESS = bytes.fromhex("fe8000000000000002005efffe005213")
 """FixedMAGLinkLocalAddressOnAllAccessLinks from the interface identifier that RFC 6543 reserves."""
 FIXED_LINK_LAYER_ADDRESS = bytes.fromhex("00005e005213")

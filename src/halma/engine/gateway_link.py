@@ -13,8 +13,6 @@ from enum import Enum
 
 from halma.engine.constants import MAX_UNICAST_SOLICIT, RETRANS_TIMER
 from halma.engine.gateway_api import (
-    ALL_NODES,
-    UNSPECIFIED,
     AdmitNode,
     NodeProfile,
     ProbeNode,
@@ -25,6 +23,7 @@ from halma.engine.gateway_api import (
 from halma.engine.gateway_context import GatewayContext, Timer
 from halma.engine.link_local import LINK_LOCAL, plain_router_address
 from halma.value import value
+from halma.wire.addresses import ALL_NODES, UNSPECIFIED
 from halma.wire.options import HomeNetworkPrefix
 
 QUICK_PROBE = 0.2

@@ -20,13 +20,14 @@ from halma.engine.binding_update_list import (
     RequestKind,
 )
 from halma.engine.constants import INITIAL_BINDACK_TIMEOUT, LIFETIME_UNIT, RETRANS_TIMER
-from halma.engine.gateway_api import UNSPECIFIED, TearDownLink
+from halma.engine.gateway_api import TearDownLink
 from halma.engine.gateway_context import GatewayContext, Timer
 from halma.engine.gateway_forwarding import Forwarding
 from halma.engine.gateway_link import BIND_FAILED, AccessLinks, Attachment, Denial, Until
 from halma.engine.gateway_transmission import REJECTED, Answered, Transmissions
 from halma.engine.link_local import another_address
 from halma.engine.proxy_binding_update import ProxyAnswer
+from halma.wire.addresses import UNSPECIFIED
 from halma.wire.messages import BindingAcknowledgement
 from halma.wire.numbers import HandoffIndicatorValue, Status, name_of
 

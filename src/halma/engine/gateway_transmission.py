@@ -17,11 +17,11 @@ from typing import Protocol
 from halma.engine.api import Send, Severity
 from halma.engine.binding_update_list import BindingUpdateList, BindingUpdateListEntry, Offer, Request, RequestKind
 from halma.engine.constants import INITIAL_BINDACK_TIMEOUT, LIFETIME_UNIT, MAX_BINDACK_TIMEOUT, RETRANS_TIMER
-from halma.engine.gateway_api import UNSPECIFIED
 from halma.engine.gateway_context import GatewayContext, Timer
 from halma.engine.gateway_link import AccessLinks
 from halma.engine.proxy_binding_update import ProxyAnswer, proxy_binding_update
 from halma.value import value
+from halma.wire.addresses import UNSPECIFIED
 from halma.wire.messages import BindingAcknowledgement
 from halma.wire.numbers import BindingAcknowledgementFlag, HandoffIndicatorValue, Status
 from halma.wire.timestamp import to_timestamp

@@ -34,12 +34,12 @@ from halma.engine.api import (
     Tunnel,
     Unbind,
 )
+from halma.engine.constants import LIFETIME_UNIT
 from halma.engine.home_binding_cache import HomeBinding, HomeBindingCache, HomeState, Network, prefix_of
 from halma.engine.home_link import HomeLinkEffect, HomeLinks, SendHome
 from halma.engine.home_request import HOME_REGISTRATION, LINK_LOCAL, HomeRequest, answer
 from halma.engine.mobile_networks import MobileNetworks
 from halma.engine.policy import Policy, Profile
-from halma.engine.proxy_request import LIFETIME_UNIT
 from halma.engine.sequence import is_newer
 from halma.engine.timers import Deadlines
 from halma.wire.messages import BindingRefreshRequest, BindingUpdate

@@ -17,9 +17,10 @@ from math import inf
 
 from halma.engine.api import Severity
 from halma.engine.chance import Chance
-from halma.engine.node_api import UNSPECIFIED, FindHomeAgents, HomeAgentRecord, HomeAgentsFound, HomeAgentsNotFound
+from halma.engine.node_api import FindHomeAgents, HomeAgentRecord, HomeAgentsFound, HomeAgentsNotFound
 from halma.engine.node_context import NodeContext, Timer
 from halma.text import Prefix
+from halma.wire.addresses import UNSPECIFIED
 
 LEAST_INTERVAL = 1.0
 """Seconds between two questions, however often the node moves."""

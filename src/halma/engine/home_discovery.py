@@ -30,6 +30,7 @@ from halma.engine.node_api import (
 )
 from halma.engine.node_context import NodeContext, Timer
 from halma.engine.routers import Router
+from halma.wire.addresses import MULTICAST
 from halma.wire.icmpv6 import (
     HomeAgentAddressDiscoveryReply,
     HomeAgentAddressDiscoveryRequest,
@@ -42,7 +43,6 @@ MAXIMUM_AGENTS = 16
 """Home agents that are kept."""
 HOME_AGENTS_IDENTIFIER = bytes.fromhex("fdfffffffffffffe")
 """The interface identifier of the Mobile IPv6 Home-Agents anycast address (RFC 2526 section 2)."""
-MULTICAST = 0xFF
 PAUSE = 16
 """Times `retry_interval` until home agents are looked for again after nobody has answered."""
 ABOUT_TO_END = 0.25

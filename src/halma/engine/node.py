@@ -40,7 +40,6 @@ from halma.engine.movement import Movement
 from halma.engine.multicast_api import ListenerQueryReceived
 from halma.engine.node_api import (
     HOST,
-    UNSPECIFIED,
     AddressClaimed,
     AdvertiseAddress,
     HomeAgentsFound,
@@ -67,6 +66,7 @@ from halma.engine.node_context import NodeContext, Timer
 from halma.engine.node_listener import ListenerReports
 from halma.engine.node_registration import Registrations
 from halma.engine.routers import Router
+from halma.wire.addresses import MULTICAST, UNSPECIFIED
 from halma.wire.errors import DecodeError
 from halma.wire.icmpv6 import HomeAgentAddressDiscoveryReply, MobilePrefixAdvertisement, ParameterProblem
 from halma.wire.ipv6 import parse_packet
@@ -82,7 +82,6 @@ from halma.wire.messages import (
 from halma.wire.numbers import BindingErrorStatus, NextHeader, RevocationFlag, RevocationStatus
 from halma.wire.options import Ipv4HomeAddressRequest
 
-MULTICAST = 0xFF
 FORWARDING_RETRY = 1.0
 """Seconds after which what the data plane has refused is asked of it again."""
 HEADER_TYPE_UNKNOWN, OPTION_UNKNOWN = 1, 2

@@ -29,7 +29,6 @@ from halma.value import value
 from halma.wire.icmpv6 import Icmpv6Message
 from halma.wire.nd import RouterAdvertisement
 
-UNSPECIFIED = bytes(16)
 LINK_LOCAL_PREFIX = bytes.fromhex("fe80000000000000")
 HOST = 128
 """The length of a prefix that is one address."""

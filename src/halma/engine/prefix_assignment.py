@@ -18,7 +18,7 @@ from halma.engine.assignment_memory import AssignmentMemory
 from halma.engine.policy import Policy, Profile
 from halma.engine.prefix_pool import PrefixPool
 from halma.engine.proxy_binding_cache import SESSION_PREFIX_LENGTH, prefix_key
-from halma.engine.proxy_request import UNSPECIFIED
+from halma.wire.addresses import UNSPECIFIED
 from halma.wire.numbers import Status
 from halma.wire.options import HomeNetworkPrefix
 

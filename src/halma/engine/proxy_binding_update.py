@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from halma.engine.binding_update_list import Offer
 from halma.engine.constants import NAI
-from halma.engine.gateway_api import UNSPECIFIED
+from halma.wire.addresses import UNSPECIFIED
 from halma.wire.messages import BindingAcknowledgement, BindingUpdate
 from halma.wire.numbers import BindingUpdateFlag
 from halma.wire.options import (

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import socket
 
-from halma.forwarding.tunnelling import MULTICAST
 from halma.netio.packet_socket import (
     ETH_P_IPV6,
     JUMP_EQUAL,
@@ -20,6 +19,7 @@ from halma.netio.packet_socket import (
     attach_filter,
     group_address,
 )
+from halma.wire.addresses import MULTICAST
 
 _LONGEST = 65535
 _DESTINATION = 24

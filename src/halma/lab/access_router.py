@@ -28,12 +28,12 @@ from typing import Any
 from halma.daemon.notify import Notifier
 from halma.lab.processes import run
 from halma.netio.netlink import LinkControl, LinkGone, LinkMonitor, LinkState
+from halma.wire.addresses import ALL_NODES
 from halma.wire.icmpv6 import encode_icmpv6
 from halma.wire.nd import PrefixInformation, RouterAdvertisement, SourceLinkLayerAddress
 from halma.wire.numbers import PrefixInformationFlag
 
 LINK_LOCAL = IPv6Network("fe80::1/128").network_address.packed
-_ALL_NODES = bytes.fromhex("ff020000000000000000000000000001")
 _ROUTER_SOLICITATION = 133
 _LIFETIME = 1800
 _LETTING_GO = 0.1
@@ -79,7 +79,7 @@ class Access:
             SourceLinkLayerAddress(self._link_layer_address),
             PrefixInformation(64, flags, _LIFETIME, _LIFETIME, self._prefix.network_address.packed),
         )
-        message = encode_icmpv6(RouterAdvertisement(64, 0, _LIFETIME, 0, 0, options), LINK_LOCAL, _ALL_NODES)
+        message = encode_icmpv6(RouterAdvertisement(64, 0, _LIFETIME, 0, 0, options), LINK_LOCAL, ALL_NODES)
         info = LINK_LOCAL + struct.pack("=I", self._index)
         ancillary = [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, info)]
         self.socket.sendmsg([message], ancillary, 0, ("ff02::1", 0, 0, self._index))

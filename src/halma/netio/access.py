@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import socket
 
-from halma.engine.gateway_api import ALL_NODES, UNSPECIFIED, NodeHeard, RouterSolicitationReceived
+from halma.engine.gateway_api import NodeHeard, RouterSolicitationReceived
 from halma.netio.packet_socket import (
     ETH_P_ALL,
     ETH_P_IPV6,
@@ -32,6 +32,7 @@ from halma.netio.packet_socket import (
     group_address,
     send_frame,
 )
+from halma.wire.addresses import ALL_NODES, UNSPECIFIED
 from halma.wire.errors import DecodeError
 from halma.wire.icmpv6 import EchoRequest, Icmpv6Message, decode_icmpv6
 from halma.wire.nd import (

@@ -15,9 +15,9 @@ import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
-from halma.engine.gateway_api import UNSPECIFIED
 from halma.netio.netlink import LinkControl, LinkState
 from halma.value import value
+from halma.wire.addresses import UNSPECIFIED
 
 CONFIGURATION = Path("/proc/sys/net/ipv6/conf")
 LINK_LOCAL_LENGTH = 64

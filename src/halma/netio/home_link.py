@@ -31,6 +31,7 @@ from halma.netio.packet_socket import (
     hear_all_groups,
 )
 from halma.value import value
+from halma.wire.addresses import ALL_NODES, UNSPECIFIED
 from halma.wire.errors import DecodeError
 from halma.wire.icmpv6 import Icmpv6Message, decode_icmpv6, encode_icmpv6
 from halma.wire.ipv6 import Packet, build_packet
@@ -47,8 +48,6 @@ from halma.wire.numbers import NeighborAdvertisementFlag, NextHeader
 LONGEST = 2048
 BURST = 64
 """Messages that are taken before the event loop has its turn."""
-ALL_NODES = bytes.fromhex("ff020000000000000000000000000001")
-UNSPECIFIED = bytes(16)
 SYSCTL = Path("/proc/sys/net/ipv6")
 _ROUTERS, _NEIGHBOURS = (133, 134), (135, 136)
 

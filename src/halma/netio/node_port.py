@@ -12,7 +12,6 @@ from __future__ import annotations
 import socket
 
 from halma.engine.node_api import (
-    UNSPECIFIED,
     AddressClaimed,
     IcmpReceived,
     RouterAdvertisementReceived,
@@ -36,6 +35,7 @@ from halma.netio.packet_socket import (
     hear_all_groups,
     send_frame,
 )
+from halma.wire.addresses import ALL_NODES, ALL_ROUTERS, UNSPECIFIED
 from halma.wire.errors import DecodeError
 from halma.wire.icmpv6 import (
     HomeAgentAddressDiscoveryReply,
@@ -59,8 +59,6 @@ from halma.wire.numbers import NeighborAdvertisementFlag, NextHeader
 LONGEST = 2048
 BURST = 64
 """Frames that are taken before the event loop has its turn."""
-ALL_NODES = bytes.fromhex("ff020000000000000000000000000001")
-ALL_ROUTERS = bytes.fromhex("ff020000000000000000000000000002")
 WANTED = (134, 135, 136, 145, 147, 4)
 """Types of ICMPv6: Router Advertisement, both of neighbours, the two answers of home agents, Parameter Problem."""
 

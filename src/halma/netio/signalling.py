@@ -30,6 +30,7 @@ from halma.netio.packet_socket import (
     Step,
     attach_filter,
 )
+from halma.wire.addresses import MULTICAST
 from halma.wire.numbers import NextHeader
 
 SO_RCVBUFFORCE, SO_BINDTOIFINDEX = 33, 62
@@ -46,7 +47,6 @@ _PACKET_TYPE = 0xFFFFF000 + 4
 _NEXT_HEADER, _DESTINATION = 6, 24
 _HEADER = 40
 """Where what follows the IPv6 header begins: an extension header with the next header's number, or the packet in a tunnel."""
-_MULTICAST = 0xFF
 _OPTIONS, _ROUTING = int(NextHeader.DESTINATION_OPTIONS), int(NextHeader.ROUTING)
 
 
@@ -72,7 +72,7 @@ def packet_filter(addresses: Sequence[bytes]) -> list[Step]:
         (LD_BYTE, 0, 0, _HEADER + _NEXT_HEADER),
         (JUMP_EQUAL, 0, 2, NextHeader.HOP_BY_HOP),
         (LD_BYTE, 0, 0, _HEADER + _DESTINATION),
-        (JUMP_EQUAL, 1, 0, _MULTICAST),
+        (JUMP_EQUAL, 1, 0, MULTICAST),
         (RETURN, 0, 0, 0),
     ]
     for address in addresses:

@@ -9,6 +9,7 @@ Always holds: options are a tuple in the order of the wire, unknown ones among t
 
 from __future__ import annotations
 
+from halma.wire.addresses import MULTICAST, UNSPECIFIED
 from halma.wire.errors import DecodeError, DecodeReason
 from halma.wire.messagespace import icmp_message
 from halma.wire.numbers import NeighborAdvertisementFlag
@@ -107,10 +108,8 @@ class HomeAgentInformation(Option):
     lifetime: int
 
 
-_UNSPECIFIED = bytes(16)
 _LINK_LOCAL = 0xFE80 >> 6  # fe80::/10
 _SOLICITED_NODE = bytes.fromhex("ff0200000000000000000001ff")
-_MULTICAST = 0xFF
 
 
 def solicited_node(address: bytes) -> bytes:
@@ -126,13 +125,13 @@ def validate(message: NeighborDiscoveryMessage, source: bytes, destination: byte
         if int.from_bytes(source[:2], "big") >> 6 != _LINK_LOCAL:
             raise DecodeError(DecodeReason.ADDRESS, 0)
         return
-    if isinstance(message, NeighborSolicitation | NeighborAdvertisement) and message.target[0] == _MULTICAST:
+    if isinstance(message, NeighborSolicitation | NeighborAdvertisement) and message.target[0] == MULTICAST:
         raise DecodeError(DecodeReason.ADDRESS, 8)
     if isinstance(message, NeighborAdvertisement):
-        if destination[0] == _MULTICAST and message.flags & NeighborAdvertisementFlag.SOLICITED:
+        if destination[0] == MULTICAST and message.flags & NeighborAdvertisementFlag.SOLICITED:
             raise DecodeError(DecodeReason.ADDRESS, 4)
         return
-    if source != _UNSPECIFIED:
+    if source != UNSPECIFIED:
         return
     if any(isinstance(option, SourceLinkLayerAddress) for option in message.options):
         raise DecodeError(DecodeReason.ADDRESS, 0)
