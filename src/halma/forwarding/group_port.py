@@ -13,11 +13,9 @@ from halma.netio.packet_socket import (
     ETH_P_IPV6,
     JUMP_EQUAL,
     LD_BYTE,
-    PACKET_IGNORE_OUTGOING,
     RETURN,
-    SOL_PACKET,
-    attach_filter,
     group_address,
+    packet_socket,
 )
 from halma.wire.addresses import MULTICAST
 
@@ -32,14 +30,7 @@ class GroupPort:
     def __init__(self, interface: int) -> None:
         """Raises OSError."""
         self._name = socket.if_indextoname(interface)
-        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, 0)
-        try:
-            self._socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
-            attach_filter(self._socket, _FILTER)
-            self._socket.bind((self._name, ETH_P_IPV6))
-        except OSError:
-            self._socket.close()
-            raise
+        self._socket = packet_socket(socket.SOCK_DGRAM, self._name, ETH_P_IPV6, _FILTER)
 
     def fileno(self) -> int:
         """The descriptor, for a poll."""

@@ -23,13 +23,12 @@ from halma.netio.packet_socket import (
     LD_BYTE,
     LD_HALF,
     LD_WORD,
-    PACKET_IGNORE_OUTGOING,
     RETURN,
-    SOL_PACKET,
     Step,
     attach_filter,
     discovery_frame,
     group_address,
+    packet_socket,
     send_frame,
 )
 from halma.wire.addresses import ALL_NODES, UNSPECIFIED
@@ -96,14 +95,8 @@ class AccessPort:
         self._link_layer_address = link_layer_address
         self._seen: dict[bytes, None] = {}
         self._crowded = False
-        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
-        try:
-            self._socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
-            self._attach()
-            self._socket.bind((name, ETH_P_ALL))  # before tc, which may take a frame from the stack
-        except OSError:
-            self._socket.close()
-            raise
+        # For all protocols, so before tc, which may take a frame from the stack.
+        self._socket = packet_socket(socket.SOCK_RAW, name, ETH_P_ALL, self._filter())
 
     def fileno(self) -> int:
         """The descriptor, for the event loop."""
@@ -138,8 +131,11 @@ class AccessPort:
             self._crowded = False
             self._attach()
 
+    def _filter(self) -> list[Step]:
+        return capture_filter(tuple(self._seen), strangers=not self._crowded)
+
     def _attach(self) -> None:
-        attach_filter(self._socket, capture_filter(tuple(self._seen), strangers=not self._crowded))
+        attach_filter(self._socket, self._filter())
 
     # ---- in ----
 

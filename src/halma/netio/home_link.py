@@ -22,13 +22,12 @@ from halma.netio.packet_socket import (
     IPV6,
     JUMP_EQUAL,
     LD_BYTE,
-    PACKET_IGNORE_OUTGOING,
     RETURN,
-    SOL_PACKET,
     Step,
     attach_filter,
     group_address,
     hear_all_groups,
+    packet_socket,
 )
 from halma.value import value
 from halma.wire.addresses import ALL_NODES, UNSPECIFIED
@@ -90,11 +89,8 @@ class HomeLinkPort:
         self._control = control
         self._settings: dict[Path, str] = {}
         self._sought = 0
-        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, 0)
+        self._socket = packet_socket(socket.SOCK_DGRAM, name, ETH_P_IPV6, link_filter(_ROUTERS))
         try:
-            self._socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
-            attach_filter(self._socket, link_filter(_ROUTERS))
-            self._socket.bind((name, ETH_P_IPV6))
             for setting, wanted in self._wanted():
                 self._set(setting, wanted)
         except OSError:

@@ -25,14 +25,12 @@ from halma.netio.packet_socket import (
     JUMP_EQUAL,
     LD_BYTE,
     LD_HALF,
-    PACKET_IGNORE_OUTGOING,
     RETURN,
-    SOL_PACKET,
     Step,
-    attach_filter,
     discovery_frame,
     group_address,
     hear_all_groups,
+    packet_socket,
     send_frame,
 )
 from halma.wire.addresses import ALL_NODES, ALL_ROUTERS, UNSPECIFIED
@@ -88,14 +86,9 @@ class NodePort:
         self.counters = {"frames_heard": 0, "frames_malformed": 0, "frames_sent": 0, "frames_not_sent": 0}
         self._link_layer_address = link_layer_address
         self._link_local_address = link_local_address
-        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
-        try:
-            self._socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
-            attach_filter(self._socket, node_filter())
-            hear_all_groups(
-                self._socket, interface
-            )  # those of addresses that are being asked about, before the kernel is in them
-            self._socket.bind((name, ETH_P_ALL))
+        self._socket = packet_socket(socket.SOCK_RAW, name, ETH_P_ALL, node_filter())
+        try:  # those of addresses that are being asked about, before the kernel is in them
+            hear_all_groups(self._socket, interface)
         except OSError:
             self._socket.close()
             raise

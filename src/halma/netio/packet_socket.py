@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all packet sockets here have in common: a filter in classic BPF, and Neighbor Discovery in Ethernet frames.
+"""What all packet sockets here have in common: how they are opened, filters in classic BPF, and Neighbor Discovery in Ethernet
+frames.
 
 Always holds: a filter is in force before its socket is bound to a link, so that nothing else is ever read.
 """
@@ -29,6 +30,20 @@ JUMP_EQUAL, RETURN = 0x15, 0x06
 
 Step = tuple[int, int, int, int]
 """An instruction of classic BPF: code, how many to skip when true, how many when false, operand."""
+
+
+def packet_socket(kind: int, name: str, protocol: int, steps: Sequence[Step]) -> socket.socket:
+    """A packet socket on an interface that hears what others send and the filter lets through, and never blocks. `kind` is
+    SOCK_RAW where link-layer headers are wanted, else SOCK_DGRAM. Raises OSError (CAP_NET_RAW)."""
+    packets = socket.socket(socket.AF_PACKET, kind | socket.SOCK_NONBLOCK, 0)
+    try:
+        packets.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
+        attach_filter(packets, steps)
+        packets.bind((name, protocol))
+    except OSError:
+        packets.close()
+        raise
+    return packets
 
 
 def attach_filter(packets: socket.socket, steps: Sequence[Step]) -> None:
