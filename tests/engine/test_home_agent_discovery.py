@@ -11,9 +11,10 @@ import pytest
 
 from halma.engine.anchor import Anchor
 from halma.engine.anchor_settings import Advertising, AnchorSettings, HomeLink
+from halma.engine.anycast import home_agents_anycast
 from halma.engine.api import Association, Assurance, HomeAddressOptionReceived, Protection, Send
 from halma.engine.chance import Chance
-from halma.engine.home_agent_discovery import MOST_ADDRESSES, home_agents_anycast
+from halma.engine.home_agent_discovery import MOST_ADDRESSES
 from halma.engine.home_agent_discovery_api import (
     DiscoveryRequested,
     HomeAgentStopping,

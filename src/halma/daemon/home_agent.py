@@ -19,9 +19,9 @@ from typing import assert_never
 from halma.daemon.configuration_anchor import AnchorConfiguration
 from halma.daemon.configuration_home import home_link
 from halma.engine.anchor_settings import HomeLink
+from halma.engine.anycast import home_agents_anycast
 from halma.engine.api import Report, Severity
 from halma.engine.constants import MAX_NEIGHBOR_ADVERTISEMENT, RETRANS_TIMER
-from halma.engine.home_agent_discovery import home_agents_anycast
 from halma.engine.home_agent_discovery_api import (
     DiscoveryRequested,
     HomeAgentStopping,

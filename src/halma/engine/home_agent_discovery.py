@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from halma.engine.anchor_settings import HomeAgentSettings, HomeLink
+from halma.engine.anycast import home_agents_anycast
 from halma.engine.api import Now
 from halma.engine.chance import Chance
 from halma.engine.home_advertisement import HomeAdvertisement
@@ -40,18 +41,6 @@ MOST_ADDRESSES = (MINIMUM_MTU - 40 - 8) // 16
 """Addresses that fit into a reply."""
 REPLIES_PER_SECOND = 50
 """All askers together: a reply may be a hundred times as long as the request."""
-HOME_AGENTS_ANYCAST = 0x7E
-"""The anycast identifier of Mobile IPv6 Home-Agents (RFC 2526 section 2)."""
-
-
-def home_agents_anycast(prefix: bytes, length: int) -> bytes:
-    """The Mobile IPv6 Home-Agents anycast address of a subnet (RFC 2526 section 2): in a /64, whose interface identifiers are
-    modified EUI-64, all ones but the universal/local bit."""
-    ones = (1 << (128 - length)) - 1
-    if length == 64:
-        ones &= ~(1 << 57)
-    low = ones & ~0x7F | HOME_AGENTS_ANYCAST
-    return (int.from_bytes(prefix, "big") & ~((1 << (128 - length)) - 1) | low).to_bytes(16, "big")
 
 
 class HomeAgentDiscovery:

@@ -16,8 +16,9 @@ from enum import Enum
 from hashlib import sha256
 from math import inf
 
+from halma.engine.anycast import home_agents_anycast
 from halma.engine.api import Severity
-from halma.engine.constants import MAX_BINDACK_TIMEOUT
+from halma.engine.constants import AUTOCONFIGURATION_LENGTH, MAX_BINDACK_TIMEOUT
 from halma.engine.home_agent_lookup import HomeAgentLookup
 from halma.engine.node_api import (
     DHAAD_RETRIES,
@@ -41,8 +42,6 @@ from halma.wire.numbers import HomeAgentFlag
 
 MAXIMUM_AGENTS = 16
 """Home agents that are kept."""
-HOME_AGENTS_IDENTIFIER = bytes.fromhex("fdfffffffffffffe")
-"""The interface identifier of the Mobile IPv6 Home-Agents anycast address (RFC 2526 section 2)."""
 PAUSE = 16
 """Times `retry_interval` until home agents are looked for again after nobody has answered."""
 ABOUT_TO_END = 0.25
@@ -134,7 +133,7 @@ class HomeDiscovery:
         assert self._identifier is not None
         flags = HomeAgentFlag.MOBILE_ROUTER if settings.mobile_router else 0
         context.count("home_agent_discoveries")
-        anycast = settings.home_prefix[:8] + HOME_AGENTS_IDENTIFIER
+        anycast = home_agents_anycast(settings.home_prefix, AUTOCONFIGURATION_LENGTH)
         context.do(SendIcmp(self._source, anycast, HomeAgentAddressDiscoveryRequest(self._identifier, flags)))
         context.arm(Timer.DISCOVER, self._timeout)
         self._timeout *= 2
