@@ -32,11 +32,11 @@ from halma.wire.nd import (
     RouterSolicitation,
     SourceLinkLayerAddress,
     TargetLinkLayerAddress,
-    UnknownNdOption,
     solicited_node,
 )
 from halma.wire.numbers import NextHeader
 from halma.wire.options import Option
+from halma.wire.optionspace import UnknownOption
 from halma.wire.spaces import ND_OPTIONS
 from tests.wire.samples import ALL_NODES, ANCHOR, GATEWAY, HOME, ICMPV6, LINK_LAYER, LINK_LOCAL, PREFIX
 
@@ -112,7 +112,7 @@ def test_reserved_bits_are_ignored_when_received_and_zero_when_sent(zero: str, s
 
 @pytest.mark.rfc("6275#6.7-5", "6275#6.8-6")
 def test_unknown_options_hide_nothing() -> None:
-    options: tuple[Option, ...] = (UnknownNdOption(25, bytes(14)), MaximumTransmissionUnit(1400), UnknownNdOption(24, bytes(6)))
+    options: tuple[Option, ...] = (UnknownOption(25, bytes(14)), MaximumTransmissionUnit(1400), UnknownOption(24, bytes(6)))
     for message in (
         MobilePrefixSolicitation(1, options),
         MobilePrefixAdvertisement(1, 0, options),
@@ -192,8 +192,8 @@ def test_addresses_that_may(message: Icmpv6Message, source: bytes, destination: 
         PacketTooBig(256, 1280, b""),
         NeighborSolicitation(b"short"),
         RouterSolicitation((SourceLinkLayerAddress(b"odd"),)),
-        RouterSolicitation((UnknownNdOption(99, b"odd"),)),
-        RouterSolicitation((UnknownNdOption(256, bytes(6)),)),
+        RouterSolicitation((UnknownOption(99, b"odd"),)),
+        RouterSolicitation((UnknownOption(256, bytes(6)),)),
         UnknownIcmpv6(256, 0, b""),
         "no message at all",
     ],

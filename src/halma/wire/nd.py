@@ -13,11 +13,8 @@ from halma.wire.addresses import MULTICAST, UNSPECIFIED
 from halma.wire.errors import DecodeError, DecodeReason
 from halma.wire.messagespace import icmp_message
 from halma.wire.numbers import NeighborAdvertisementFlag
-from halma.wire.optionspace import Option, UnknownOption, option
+from halma.wire.optionspace import Option, option
 from halma.wire.spaces import ICMPV6_MESSAGES, ND_OPTIONS
-
-UnknownNdOption = UnknownOption
-"""An option whose number is not declared."""
 
 
 @icmp_message(ICMPV6_MESSAGES, 133, "4x", section="4861#4.1")

@@ -240,14 +240,6 @@ def _rest_alignment(before: int, size: int) -> tuple[int, int]:
     return multiple, -before % multiple
 
 
-def alignment_of(declaration: Declaration, option: Option) -> tuple[int, int]:
-    """The alignment requirement xn+y of one option as (x, y)."""
-    if not declaration.align_rest:
-        return declaration.align
-    names = [field.name for field in dataclasses.fields(declaration.cls)]
-    return _rest_alignment(declaration.minimum + 2, len(getattr(option, names[-1])))
-
-
 @dataclass_transform(frozen_default=True)
 def option(
     space: OptionSpace,
