@@ -6,7 +6,7 @@ Always holds: a plane that is not what was asked for by name is never given; `au
 
 from __future__ import annotations
 
-from halma.forwarding.bpfplane import BpfPlane
+from halma.forwarding.bpfplane import MECHANISMS, BpfPlane
 from halma.forwarding.memory import MemoryPlane
 from halma.forwarding.plane import Plane, PlaneSettings
 from halma.forwarding.seg6plane import Seg6Plane
@@ -14,7 +14,7 @@ from halma.forwarding.tunplane import TunPlane
 
 __all__ = ["KINDS", "Plane", "PlaneSettings", "open_plane"]
 
-KINDS = ("auto", "xdp", "tcx", "clsact", "seg6", "tun", "memory")
+KINDS = ("auto", *MECHANISMS, "seg6", "tun", "memory")
 
 
 def open_plane(kind: str, settings: PlaneSettings) -> Plane:
@@ -26,7 +26,7 @@ def open_plane(kind: str, settings: PlaneSettings) -> Plane:
         return Seg6Plane(settings)
     if kind == "tun":
         return TunPlane(settings)
-    if kind in ("xdp", "tcx", "clsact"):
+    if kind in MECHANISMS:
         return BpfPlane(settings, kind)
     if kind != "auto":
         raise ValueError(f"unknown plane {kind!r}: one of {', '.join(KINDS)}")

@@ -35,7 +35,8 @@ from halma.forwarding.tables import Tables, maximum_tunnels
 from halma.forwarding.tundevice import TunDevice
 from halma.text import Prefix
 
-MECHANISMS = ("auto", "xdp", "tcx", "clsact")
+MECHANISMS = ("xdp", "tcx", "clsact")
+"""What can be asked for by name."""
 _CONFIGURATION = struct.Struct("=IIII16s8s")
 _POLICY_ROUTING, _HOME_ADDRESSES, _MOBILE_NETWORKS, _HOME_AGENT, _LISTENER_REPORTS = 2, 4, 8, 16, 32
 _GROUPS, _LISTENERS = 1024, 16384
@@ -64,7 +65,6 @@ class BpfPlane:
         self._ports: dict[int, PortState] = {}
         self._hooks: dict[int, list[hooks.Hook | Link]] = {}
         self._notes = forwarding_notes(settings)
-        self._closed = False
         with contextlib.ExitStack() as undo:
             self._netlink = RouteNetlink()
             undo.callback(self._netlink.close)
@@ -117,7 +117,7 @@ class BpfPlane:
         if self.settings.side is Side.ANCHOR and kind is PortKind.ACCESS:
             raise OSError(22, f"{link.name}: an anchor has no access interfaces")
         if kind is PortKind.ACCESS:
-            self._clean_routes(interface)
+            self._netlink.delete_our_routes(interface)
         program = f"{self.settings.side.value}_{kind.value}"
         made: list[hooks.Hook | Link] = []
         with contextlib.ExitStack() as undo:
@@ -179,12 +179,7 @@ class BpfPlane:
             hook.close()
         if state.kind is PortKind.ACCESS:
             with contextlib.suppress(OSError):
-                self._clean_routes(interface)
-
-    def _clean_routes(self, interface: int) -> None:
-        for route in self._netlink.our_routes():
-            if route.interface == interface:
-                self._netlink.delete_route(route)
+                self._netlink.delete_our_routes(interface)
 
     def ports(self) -> list[PortState]:
         """The attached interfaces."""
@@ -330,9 +325,6 @@ class BpfPlane:
 
     def close(self) -> None:
         """Unhook everything, remove routes and the tunnel device."""
-        if self._closed:
-            return
-        self._closed = True
         for interface in list(self._ports):
             self.detach(interface)
         self._undo.close()

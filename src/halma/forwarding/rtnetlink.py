@@ -164,8 +164,13 @@ class RouteNetlink(NetlinkSocket):
             if error.errno not in (errno.ESRCH, errno.ENODEV):
                 raise
 
-    def our_routes(self) -> list[Route]:
-        """The IPv6 routes, in any table, that carry our protocol number."""
+    def delete_our_routes(self, interface: int) -> None:
+        """Remove the IPv6 routes to an interface, in any table, that carry our protocol number."""
+        for route in self._our_routes():
+            if route.interface == interface:
+                self.delete_route(route)
+
+    def _our_routes(self) -> list[Route]:
         found = []
         for _, content in self.ask(_GET_ROUTE, DUMP, struct.pack("=8BI", socket.AF_INET6, *[0] * 7, 0)):
             length, table, protocol = content[1], content[4], content[5]

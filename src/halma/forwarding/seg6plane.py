@@ -35,9 +35,9 @@ from halma.forwarding.access_rules import DROP, AccessRules, clean_rules
 from halma.forwarding.checks import forwarding_notes, inner_mtu
 from halma.forwarding.claim import Claim, claim_the_dead
 from halma.forwarding.heard_ahead import HeardAhead
-from halma.forwarding.hooks import clean_interface, clean_interfaces
 from halma.forwarding.nft import nft, tables_of_the_dead
 from halma.forwarding.plane import COUNTERS, Change, PlaneSettings, PortKind, PortState, Side
+from halma.forwarding.routed_ports import RoutedPorts
 from halma.forwarding.rtnetlink import BLACKHOLE, LOCAL, UNREACHABLE, Route, RouteNetlink, Rule
 from halma.forwarding.tables import DictionaryMap, Tables, name_of
 
@@ -113,7 +113,6 @@ class Seg6Plane:
         self._notes = forwarding_notes(settings)
         if settings.multicast_interface:
             self._notes.append("segment routing copies no packets: mobile nodes cannot listen to multicast groups")
-        self._ports: dict[int, PortState] = {}
         size = settings.maximum_bindings
         homes = (DictionaryMap(16, size), DictionaryMap(20, size)) if settings.home_agent else None
         self._tables = Tables(settings, DictionaryMap(8, size), DictionaryMap(4, size + 1), homes)
@@ -124,7 +123,6 @@ class Seg6Plane:
         self._rules: AccessRules | None = None
         self._at_anchor = settings.side is Side.ANCHOR
         self._bits = _SOURCE_BITS if self._at_anchor else _DESTINATION_BITS
-        self._closed = False
         with contextlib.ExitStack() as undo:
             self._netlink = RouteNetlink()
             undo.callback(self._netlink.close)
@@ -138,6 +136,8 @@ class Seg6Plane:
                 ahead = HeardAhead(settings)
                 undo.callback(ahead.close)
                 self._notes += ahead.notes()
+            self._ports = RoutedPorts(self._netlink, self._claim, "seg6", self._rules)
+            undo.callback(self._ports.close)
             self._undo = undo.pop_all()
 
     # ---- making ----
@@ -249,38 +249,19 @@ class Seg6Plane:
 
     def attach(self, interface: int, kind: PortKind) -> PortState:
         """A network port needs nothing; an access port gets its rules. Raises OSError."""
-        link = self._netlink.link(interface)
-        if kind is PortKind.ACCESS:
-            if self._rules is None:
-                raise OSError(errno.EINVAL, f"{link.name}: an anchor has no access interfaces")
-            self._clean_routes(interface)
-            self._rules.attach(interface, link.name)
-        clean_interface(self._netlink, self._claim, interface)
-        self._ports[interface] = PortState(interface, link.name, kind, "seg6")
-        return self._ports[interface]
+        return self._ports.attach(interface, kind)
 
     def settle(self) -> None:
         """Remove the rules, and the filters of another kind of plane, that daemons which have died left."""
-        if self._rules is not None:
-            self._rules.settle()
-        clean_interfaces(self._netlink, self._claim, self._ports)
+        self._ports.settle()
 
     def detach(self, interface: int) -> None:
         """Undo `attach`."""
-        state = self._ports.pop(interface, None)
-        if state is not None and state.kind is PortKind.ACCESS and self._rules is not None:
-            with contextlib.suppress(OSError):
-                self._clean_routes(interface)
-            self._rules.detach(interface)
-
-    def _clean_routes(self, interface: int) -> None:
-        for route in self._netlink.our_routes():
-            if route.interface == interface:
-                self._netlink.delete_route(route)
+        self._ports.detach(interface)
 
     def ports(self) -> list[PortState]:
         """The attached interfaces."""
-        return list(self._ports.values())
+        return self._ports.states()
 
     # ---- bindings ----
 
@@ -479,10 +460,5 @@ class Seg6Plane:
 
     def close(self) -> None:
         """Remove routes, rules, filter and device."""
-        if self._closed:
-            return
-        self._closed = True
         self.apply([Unbind(0, held.prefix, held.prefix_length, held.kind) for held in self._held.values()])
-        for interface in list(self._ports):
-            self.detach(interface)
         self._undo.close()

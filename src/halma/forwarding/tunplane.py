@@ -21,9 +21,9 @@ from halma.forwarding.checks import forwarding_notes, inner_mtu
 from halma.forwarding.claim import Claim
 from halma.forwarding.group_port import GroupPort
 from halma.forwarding.heard_ahead import HeardAhead
-from halma.forwarding.hooks import clean_interface, clean_interfaces
 from halma.forwarding.listeners import Listeners
 from halma.forwarding.plane import COUNTERS, Change, PlaneSettings, PortKind, PortState, Side
+from halma.forwarding.routed_ports import RoutedPorts
 from halma.forwarding.rtnetlink import Route, RouteNetlink
 from halma.forwarding.slowpath import SlowPath
 from halma.forwarding.tables import DictionaryMap, Tables
@@ -40,14 +40,12 @@ class TunPlane:
         """Raises OSError."""
         self.settings = settings
         self.on_path_mtu: Callable[[Tunnel, int], None] | None = None
-        self._ports: dict[int, PortState] = {}
         size = settings.maximum_bindings
         has_homes = settings.home_agent or settings.side is Side.NODE
         homes = (DictionaryMap(16, size), DictionaryMap(20, size)) if has_homes else None
         self._tables = Tables(settings, DictionaryMap(8, size), DictionaryMap(4, size + 1), homes)
         self._rules: AccessRules | None = None
         self._notes = forwarding_notes(settings)
-        self._closed = False
         with contextlib.ExitStack() as undo:
             self._netlink = RouteNetlink()
             undo.callback(self._netlink.close)
@@ -74,40 +72,25 @@ class TunPlane:
             )
             undo.callback(slow_path.close)
             self._slow_path = slow_path
+            self._ports = RoutedPorts(self._netlink, self._claim, "tun", self._rules)
+            undo.callback(self._ports.close)
             self._undo = undo.pop_all()
 
     def attach(self, interface: int, kind: PortKind) -> PortState:
         """A network port needs nothing; an access port gets its rules. Raises OSError."""
-        link = self._netlink.link(interface)
-        if kind is PortKind.ACCESS:
-            if self._rules is None:
-                raise OSError(errno.EINVAL, f"{link.name}: an anchor has no access interfaces")
-            for route in self._netlink.our_routes():
-                if route.interface == interface:
-                    self._netlink.delete_route(route)
-            self._rules.attach(interface, link.name)
-        clean_interface(self._netlink, self._claim, interface)
-        self._ports[interface] = PortState(interface, link.name, kind, "tun")
-        return self._ports[interface]
+        return self._ports.attach(interface, kind)
 
     def settle(self) -> None:
         """Remove the rules, and the filters of another kind of plane, that daemons which have died left."""
-        if self._rules is not None:
-            self._rules.settle()
-        clean_interfaces(self._netlink, self._claim, self._ports)
+        self._ports.settle()
 
     def detach(self, interface: int) -> None:
         """Undo `attach`."""
-        state = self._ports.pop(interface, None)
-        if state is not None and state.kind is PortKind.ACCESS and self._rules is not None:
-            for route in self._netlink.our_routes():
-                if route.interface == interface:
-                    self._netlink.delete_route(route)
-            self._rules.detach(interface)
+        self._ports.detach(interface)
 
     def ports(self) -> list[PortState]:
         """The attached interfaces."""
-        return list(self._ports.values())
+        return self._ports.states()
 
     def apply(self, changes: Sequence[Change]) -> list[int]:
         """A dictionary's work; at a gateway a route and a rule for each new prefix, at an anchor a route for each home address
@@ -190,9 +173,4 @@ class TunPlane:
 
     def close(self) -> None:
         """Remove routes, rules and the device."""
-        if self._closed:
-            return
-        self._closed = True
-        for interface in list(self._ports):
-            self.detach(interface)
         self._undo.close()
