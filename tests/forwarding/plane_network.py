@@ -19,9 +19,10 @@ import socket
 import struct
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from tests.forwarding.plane_packets import Error, Ip, address, frame, icmp_error, parse
+from tests.netio.links import inside
 
 ANCHOR, GATEWAY, FAR = "2001:db8:1::1", "2001:db8:2::1", "2001:db8:3::1"
 CORRESPONDENT, INET = "2001:db8:ff::2", "2001:db8:ff::1"
@@ -29,7 +30,6 @@ AGGREGATE = "2001:db8:100::"
 FIRST, SECOND, ROAMER, UNBOUND = ("2001:db8:100:1::1", "2001:db8:100:2::1", "2001:db8:100:3::1", "2001:db8:100:ff::1")
 NAMES = ("correspondent", "anchor", "gateway", "far", "first", "second")
 
-_libc = ctypes.CDLL(None, use_errno=True)
 WAIT = float(os.environ.get("HALMA_TEST_WAIT", "5.0"))
 """Seconds within which a packet must come; tests that expect silence send a second packet and wait for that."""
 
@@ -37,21 +37,6 @@ WAIT = float(os.environ.get("HALMA_TEST_WAIT", "5.0"))
 def run(*command: str) -> str:
     """Run a command. Raises CalledProcessError."""
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-
-@contextlib.contextmanager
-def inside(namespace: str) -> Iterator[None]:
-    """Be in a network namespace for a while."""
-    before = os.open("/proc/self/ns/net", os.O_RDONLY)
-    there = os.open(f"/run/netns/{namespace}", os.O_RDONLY)
-    try:
-        if _libc.setns(there, 0x40000000):
-            raise OSError(ctypes.get_errno(), "setns")
-        yield
-    finally:
-        _libc.setns(before, 0x40000000)
-        os.close(before)
-        os.close(there)
 
 
 def ethtool(name: str, command: int, value: int) -> None:

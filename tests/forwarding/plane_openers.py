@@ -12,8 +12,9 @@ from typing import Any, cast
 
 from halma.forwarding import open_plane
 from halma.forwarding.plane import Plane, PlaneSettings, PortKind, Side
-from tests.forwarding.plane_network import AGGREGATE, ANCHOR, GATEWAY, Network, inside, run
+from tests.forwarding.plane_network import AGGREGATE, ANCHOR, GATEWAY, Network, run
 from tests.forwarding.plane_packets import address
+from tests.netio.links import inside
 
 REAL_KINDS = ("tcx", "clsact", "xdp", "seg6", "tun")
 

@@ -12,9 +12,10 @@ from typing import Any
 
 from halma.engine.api import Bind, BindingKind, Tunnel
 from halma.forwarding.plane import Plane
-from tests.forwarding.plane_network import ANCHOR, FAR, FIRST, GATEWAY, WAIT, Network, inside
+from tests.forwarding.plane_network import ANCHOR, FAR, FIRST, GATEWAY, WAIT, Network
 from tests.forwarding.plane_openers import Planes
 from tests.forwarding.plane_packets import ICMPV6, IPV6, Ip, address, checksum
+from tests.netio.links import inside
 
 TO_GATEWAY, TO_FAR = Tunnel(address(ANCHOR), address(GATEWAY)), Tunnel(address(ANCHOR), address(FAR))
 TO_ANCHOR = Tunnel(address(GATEWAY), address(ANCHOR))

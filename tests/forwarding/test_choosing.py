@@ -12,8 +12,9 @@ import pytest
 from halma import forwarding
 from halma.forwarding import KINDS, open_plane
 from halma.forwarding.plane import COUNTERS, PlaneSettings, PortKind, Side
-from tests.forwarding.plane_network import inside, run
+from tests.forwarding.plane_network import run
 from tests.forwarding.plane_openers import settings_of, why_not
+from tests.netio.links import inside
 
 pytestmark = pytest.mark.root
 

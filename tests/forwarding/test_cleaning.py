@@ -17,9 +17,10 @@ from halma.forwarding import open_plane
 from halma.forwarding.claim import Claim, claim_the_dead
 from halma.forwarding.guard import Guard
 from halma.forwarding.plane import PlaneSettings, PortKind, Side
-from tests.forwarding.plane_network import AGGREGATE, ANCHOR, FIRST, GATEWAY, Network, inside, run
+from tests.forwarding.plane_network import AGGREGATE, ANCHOR, FIRST, GATEWAY, Network, run
 from tests.forwarding.plane_openers import Planes
 from tests.forwarding.plane_packets import address
+from tests.netio.links import inside
 
 pytestmark = pytest.mark.root
 

@@ -11,10 +11,11 @@ import pytest
 
 from halma.engine.api import Bind, BindingKind, Tunnel, Unbind
 from halma.forwarding.plane import Plane
-from tests.forwarding.plane_network import ANCHOR, CORRESPONDENT, FAR, FIRST, GATEWAY, ROAMER, SECOND, WAIT, Network, inside
+from tests.forwarding.plane_network import ANCHOR, CORRESPONDENT, FAR, FIRST, GATEWAY, ROAMER, SECOND, WAIT, Network
 from tests.forwarding.plane_openers import Planes
 from tests.forwarding.plane_packets import Ip, address, frame, icmp_error, tunnelled, udp
 from tests.forwarding.plane_traffic import TO_FAR, TO_GATEWAY, TOO_BIG, counted, from_far, marked
+from tests.netio.links import inside
 
 pytestmark = pytest.mark.root
 

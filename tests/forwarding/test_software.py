@@ -10,9 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.forwarding.plane_network import CORRESPONDENT, FIRST, Network, inside
+from tests.forwarding.plane_network import CORRESPONDENT, FIRST, Network
 from tests.forwarding.plane_openers import Planes, why_not
 from tests.forwarding.plane_traffic import TO_ANCHOR, TO_GATEWAY, bind, transfer
+from tests.netio.links import inside
 
 pytestmark = pytest.mark.root
 HOSTS = {"first": FIRST, "correspondent": CORRESPONDENT}
