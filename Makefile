@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Everything starts here: `make lab` and `make test` set up what they need themselves.
 #
-# Always holds: nothing is written outside the checkout, except the packages that apt installs when root runs this.
+# Always holds: nothing is written outside the checkout, except temporary files and the packages that apt installs when root runs
+# this.
 
 PYTHON ?= python3
 BIN := .venv/bin
