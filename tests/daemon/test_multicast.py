@@ -121,6 +121,20 @@ def test_who_listens_hears_the_group_at_home_and_away_whenever_it_began(network:
     assert network.groups() == []
 
 
+@pytest.mark.parametrize("network", ["auto", "tun"], indirect=True)
+def test_the_link_of_groups_may_be_down_for_a_while(network: Network) -> None:
+    network.run(network.agent, "sysctl", "-qw", "net.ipv6.conf.home0.keep_addr_on_down=1")
+    network.start_daemons()
+    network.plug(1)
+    network.wait_for(place="abroad", state="registered")
+    member = network.listen(network.node, GROUP)
+    network.wait(lambda: (GROUP, HOME) in network.groups(), lambda: network.log("anchor"))
+    for state in ("down", "up"):
+        run_ip("-n", network.agent, "link", "set", "home0", state)
+    network.send(network.neighbour, GROUP, "one")
+    network.hears(member, NEIGHBOUR, "one")
+
+
 @pytest.mark.rfc("6275#10.4.3-1", "6275#11.3.4-4")
 def test_what_is_on_the_wire(network: Network) -> None:
     """The home agent asks first; what both say is what tshark takes for sound Multicast Listener Discovery, in the tunnel that

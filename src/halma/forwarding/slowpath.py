@@ -199,7 +199,10 @@ class SlowPath:
     def _read_group_port(self) -> None:
         assert self._group_port is not None
         for _ in range(_BUDGET):
-            packet = self._group_port.receive()
+            try:
+                packet = self._group_port.receive()
+            except OSError:
+                return  # none waits; or the interface has gone down, which is told once
             length = tunnelling.total_length(packet)
             if length is not None and tunnelling.may_be_forwarded(packet):
                 for piece in offload.finished(packet[:length]):
