@@ -89,8 +89,8 @@ def test_a_node_that_is_away_is_asked_at_once_and_for_ever() -> None:
     assert query.tunnel == Tunnel(AGENT, CARE_OF)
     assert query.source == IPv6Address("fe80::1").packed
     assert query.message == general_query(1000, 2, 125)
-    say(agent, LISTENS)
     agent.update(2, lifetime=1000)
+    say(agent, LISTENS)
     assert queries(agent.advance(QUERY_INTERVAL - 1)) == []
     assert len(queries(agent.advance(1))) == 1
     assert len(queries(agent.advance(4 * QUERY_INTERVAL))) == 4
@@ -108,6 +108,16 @@ def test_a_node_that_does_not_answer_is_asked_again_soon() -> None:
         queries(agent.advance(STARTUP_QUERY_INTERVAL * (STARTUP_QUERY_COUNT + 1))) == [(AGENT, ELSEWHERE)] * STARTUP_QUERY_COUNT
     )
     assert len(queries(agent.advance(QUERY_INTERVAL))) == 1
+
+
+def test_a_node_that_registers_again_is_asked_again_for_it_may_have_started_anew() -> None:
+    agent = away()
+    agent.advance(0)
+    say(agent, LISTENS)
+    assert queries(agent.advance(STARTUP_QUERY_INTERVAL)) == []
+    agent.update(2, lifetime=1000)
+    assert queries(agent.advance(0)) == [(AGENT, CARE_OF)]
+    assert groups(agent) == [(GROUP, HOME)]
 
 
 def test_nobody_is_asked_where_it_is_not_wanted() -> None:
@@ -310,7 +320,7 @@ def test_of_several_home_addresses_at_one_place_one_is_asked() -> None:
         crowd.multicast.registered(binding, crowd.now)
     assert len(queries(crowd.multicast.handle_timeout(crowd.now))) == 1
     crowd.multicast.reported(ListenerReportReceived(first.tunnel, LISTENS), crowd.now)
-    crowd.multicast.registered(first, crowd.now)
+    crowd.multicast.registered(second, crowd.now)
     assert queries(crowd.multicast.handle_timeout(crowd.now)) == []
 
     crowd.multicast.ended(first)

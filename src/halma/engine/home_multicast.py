@@ -104,19 +104,18 @@ class HomeMulticast:
     # ---- what happens to registrations (`home_agent.Watcher`) ----
 
     def registered(self, binding: HomeBinding, now: Now) -> None:
-        """A node that is new, or somewhere else, is asked at once. Of several home addresses at one care-of address the first
-        stands for the node."""
+        """A node that is new, or somewhere else, is asked at once, and so is one that registers again where it was: it may have
+        started anew, and must not report until it has been asked (RFC 6275 section 11.3.4). Of several home addresses at one
+        care-of address the first stands for the node."""
         listener = self._listeners.get(binding.home_address)
         if listener is None:
             listener = self._listeners[binding.home_address] = _Listener(binding.home_address, binding.tunnel)
-        elif listener.tunnel == binding.tunnel:
-            return
-        else:
+        elif listener.tunnel != binding.tunnel:
             self._leave_tunnel(listener, now.monotonic)
             listener.tunnel = binding.tunnel
         others = self._by_tunnel.setdefault(binding.tunnel, {})
         others[binding.home_address] = listener
-        if len(others) == 1:
+        if next(iter(others)) == binding.home_address:
             self._begin_to_ask(listener, now.monotonic)
 
     def ended(self, binding: HomeBinding) -> None:
