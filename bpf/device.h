@@ -13,6 +13,16 @@ INLINE int may_leave_by_device(struct __sk_buff *skb, struct ip6 *ip)
 	return !is_link_local(&ip->source) && !is_unspecified(&ip->source);
 }
 
+// Put the tunnel's header in front. `label` and `length` are of the packet inside.
+INLINE int device_put_around(struct __sk_buff *skb, u32 inner_word, u32 label, u32 length, const struct tunnel *tunnel)
+{
+	struct ip6 outer;
+	if (skb_make_room(skb))
+		return 0;
+	write_outer(&outer, inner_word, label, length, &tunnel->local, &tunnel->remote);
+	return !bpf_skb_store_bytes(skb, 0, &outer, IP6_SIZE, 0);
+}
+
 INLINE int device_encapsulate(struct __sk_buff *skb, const struct ip6 *ip, const struct binding *binding,
 			      const struct configuration *settings)
 {
@@ -35,11 +45,7 @@ INLINE int device_encapsulate(struct __sk_buff *skb, const struct ip6 *ip, const
 		count(PASSED_TOO_BIG);
 		return to_user_space();
 	}
-	if (skb_make_room(skb))
-		return drop(ERROR);
-	struct ip6 outer;
-	write_outer(&outer, ip->word, label, length, &tunnel->local, &tunnel->remote);
-	if (bpf_skb_store_bytes(skb, 0, &outer, IP6_SIZE, 0))
+	if (!device_put_around(skb, ip->word, label, length, tunnel))
 		return drop(ERROR);
 	count(ENCAPSULATED);
 	if (found != BPF_FIB_LKUP_RET_SUCCESS && found != BPF_FIB_LKUP_RET_NO_NEIGH) {

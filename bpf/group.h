@@ -31,6 +31,9 @@ INLINE int copy_to_listener(struct __sk_buff *skb, struct ip6 *ip, const struct 
 	struct binding *binding = home_address ? home_of(home_address, settings) : 0;
 	if (!binding || !binding->tunnel)
 		return DROP;
+	struct tunnel *tunnel = tunnel_of(binding);
+	if (!tunnel)
+		return drop(ERROR);
 	struct binding *sender = home_of(&ip->source, settings);
 	if (!sender)
 		sender = network_of(&ip->source, settings);
@@ -40,7 +43,11 @@ INLINE int copy_to_listener(struct __sk_buff *skb, struct ip6 *ip, const struct 
 	ip->hop_limit -= 1;
 	if (bpf_skb_store_bytes(skb, __builtin_offsetof(struct ip6, hop_limit), &ip->hop_limit, 1, 0))
 		return drop(ERROR);
-	return device_encapsulate(skb, ip, binding, settings);
+	u32 wire = skb_wire_length(skb, ip, 0);
+	if (wire > MINIMUM_MTU || wire + IP6_SIZE <= tunnel->mtu)
+		return device_encapsulate(skb, ip, binding, settings);
+	count(PASSED_TOO_BIG); // user space cuts it, and has to know whose copy it is
+	return device_put_around(skb, ip->word, flow_label(ip, 0), total_length(ip), tunnel) ? CONTINUE : drop(ERROR);
 }
 
 INLINE int may_be_forwarded(const struct ip6 *ip)

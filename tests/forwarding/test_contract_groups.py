@@ -11,10 +11,21 @@ import pytest
 
 from halma.engine.api import Bind, BindingKind, Tunnel, Unbind
 from halma.forwarding.plane import Plane
-from tests.forwarding.plane_network import ANCHOR, CORRESPONDENT, FAR, FIRST, GATEWAY, ROAMER, SECOND, WAIT, Network
+from tests.forwarding.plane_network import (
+    ANCHOR,
+    CORRESPONDENT,
+    FAR,
+    FIRST,
+    GATEWAY,
+    ROAMER,
+    SECOND,
+    WAIT,
+    Network,
+    is_tunnelled,
+)
 from tests.forwarding.plane_openers import Planes
-from tests.forwarding.plane_packets import Ip, address, frame, icmp_error, tunnelled, udp
-from tests.forwarding.plane_traffic import TO_FAR, TO_GATEWAY, TOO_BIG, counted, from_far, marked
+from tests.forwarding.plane_packets import FRAGMENT, Ip, address, frame, icmp_error, tunnelled, udp
+from tests.forwarding.plane_traffic import TO_FAR, TO_GATEWAY, TOO_BIG, counted, from_far, marked, too_big_about
 from tests.netio.links import inside
 
 pytestmark = pytest.mark.root
@@ -193,6 +204,46 @@ def test_who_sends_too_much_is_told(network: Network, plane: Plane) -> None:
     assert error is not None
     assert (error.value, error.destination) == (1460, CORRESPONDENT)
     assert icmp_error(udp(CORRESPONDENT, GROUP)) is None
+
+
+def test_a_narrow_link_on_the_way_of_a_copy_is_learnt_and_told(network: Network, plane: Plane) -> None:
+    learnt: list[tuple[Tunnel, int]] = []
+    plane.on_path_mtu = lambda tunnel, mtu: learnt.append((tunnel, mtu))
+    network.ip("anchor", "-6", "route", "flush", "cache")
+    for wire in ("far.core0", "correspondent.eth0"):
+        network.wire(wire).drain()
+    sent = udp(CORRESPONDENT, GROUP, size=1440 - 48, port=397)
+    to_group(network, sent)
+    outer = network.wire("far.core0").receive(is_tunnelled(ANCHOR, FAR))
+    assert outer is not None
+    from_far(network, too_big_about(outer, 1400))
+    error = network.wire("correspondent.eth0").error(TOO_BIG)
+    assert error is not None
+    assert (error.value, error.destination) == (1360, CORRESPONDENT)
+    assert learnt == [(TO_FAR, 1400)]
+
+
+def test_the_first_link_of_a_copy_may_be_narrow(network: Network, plane: Plane) -> None:
+    try:
+        network.ip("anchor", "link", "set", "core1", "mtu", "1400")
+        plane.routes_changed()
+        network.wire("correspondent.eth0").drain()
+        to_group(network, udp(CORRESPONDENT, GROUP, size=1440 - 48, port=399))
+        error = network.wire("correspondent.eth0").error(TOO_BIG)
+    finally:
+        network.ip("anchor", "link", "set", "core1", "mtu", "1500")
+    assert error is not None
+    assert (error.value, error.destination) == (1360, CORRESPONDENT)
+
+
+def test_a_small_copy_on_a_narrow_path_is_fragmented_outside(network: Network, plane: Plane) -> None:
+    plane.set_path_mtu(TO_FAR, 1280)
+    far = network.wire("far.core0")
+    far.drain()
+    to_group(network, udp(CORRESPONDENT, GROUP, size=1280 - 48, port=398))
+    pieces = [far.receive(lambda packet: packet.next_header == FRAGMENT) for _ in range(2)]
+    assert all(piece is not None and (piece.source, piece.destination) == (address(ANCHOR), address(FAR)) for piece in pieces)
+    assert len([*filter(None, [far.receive(lambda packet: packet.next_header == FRAGMENT, 0.2)])]) == 0
 
 
 def test_without_a_link_for_groups_there_are_none(network: Network, planes: Planes) -> None:

@@ -172,17 +172,31 @@ class SlowPath:
         source, destination = packet[8:24], packet[24:40]
         if destination[0] == tunnelling.MULTICAST:
             self._outbound_to_group(packet)
+        elif (record := self._narrow_tunnel_around(packet)) is not None:
+            self._send(packet[tunnelling.HEADER :], record)
         elif source[:2] != tunnelling.LINK_LOCAL and source != bytes(16):
             self._into_tunnel(packet, self._tables.record_to(destination if self._at_anchor else source))
+
+    def _narrow_tunnel_around(self, packet: bytes) -> TunnelRecord | None:
+        """At an anchor: the tunnel of a listener whose copy of a group's packet a program has put its header around, since only
+        here it can be cut for a narrow path. None for what a program would have taken."""
+        if not self._at_anchor or packet[6] != tunnelling.IPV6:
+            return None
+        record = self._tables.tunnels().get(Tunnel(packet[8:24], packet[24:40]))
+        return record if record is not None and len(packet) > record.mtu else None
 
     def _outbound_to_group(self, packet: bytes) -> None:
         """At a mobile node: what it sends to groups that are not of the link, and its reports (RFC 6275 section 11.3.4). At an
         anchor these are copies that a program found too big for a tunnel."""
         source, group = packet[8:24], packet[24:40]
         if self._at_anchor:
-            mtus = [inner_mtu(record.mtu) for record in self._listening(group)]
-            if mtus and len(packet) > min(mtus):
-                self._answer(tunnelling.PACKET_TOO_BIG, 0, min(mtus), packet)
+            records = self._listening(group)
+            mtu = min((inner_mtu(record.mtu) for record in records), default=len(packet))
+            if len(packet) > mtu:
+                self._answer(tunnelling.PACKET_TOO_BIG, 0, mtu, packet)
+            elif not self._owner.software:
+                for record in records:
+                    self._path_is_narrower(record.tunnel, packet)  # or the BPF program would have taken it
         elif self._owner.settings.side is Side.GATEWAY:
             return
         elif tunnelling.is_listener_message(packet, tunnelling.LISTENER_REPORTS):
@@ -373,7 +387,9 @@ class SlowPath:
         if len(inner) < tunnelling.HEADER or inner[0] >> 4 != 6:
             return
         address = inner[24:40] if self._at_anchor else inner[8:24]
-        record = next((held for held in self._tables.records_from(address) if held.tunnel.remote == remote), None)
+        to_group = address[0] == tunnelling.MULTICAST
+        records = self._listening(address) if to_group else self._tables.records_from(address)
+        record = next((held for held in records if held.tunnel.remote == remote), None)
         if record is None:
             return
         if icmp_type == tunnelling.PACKET_TOO_BIG:
