@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import run_ip
-from tests.daemon.node_world import HOME, World
+from tests.daemon.node_world import HALMA, HOME, World
 
 pytestmark = [pytest.mark.root, pytest.mark.needs("ip", "sysctl", "tcpdump", "tshark")]
 
@@ -133,6 +133,21 @@ def test_the_link_of_groups_may_be_down_for_a_while(network: Network) -> None:
         run_ip("-n", network.agent, "link", "set", "home0", state)
     network.send(network.neighbour, GROUP, "one")
     network.hears(member, NEIGHBOUR, "one")
+
+
+def test_another_interface_needs_a_restart_whenever_one_asks(network: Network) -> None:
+    file = network.directory / "anchor.toml"
+    network.start(network.agent, "anchor", *HALMA, "anchor", "-c", str(file))
+    network.wait(lambda: "ready" in network.log("anchor"))
+    reload = [*HALMA, "reload", "-s", f"{network.directory}/anchor.sock"]
+    before = file.read_text()
+    file.write_text(before.replace('multicast_interface = "home0"', 'multicast_interface = "peer0"'))
+    for _ in range(2):
+        with pytest.raises(subprocess.CalledProcessError) as told:
+            network.run(network.agent, *reload)
+        assert "needs a restart" in told.value.stderr
+    file.write_text(before)
+    network.run(network.agent, *reload)
 
 
 @pytest.mark.rfc("6275#10.4.3-1", "6275#11.3.4-4")

@@ -206,3 +206,8 @@ def test_the_profile_changes_while_the_host_is_there(namespace: Callable[[str], 
         (held,) = w.addresses()
         assert held["preferred_life_time"] > 5000
         w.run(w.correspondent, "ping", "-c1", "-W5", held["local"])
+        w.file.write_text(w.file.read_text().replace('["ap*"]', '["ap*", "wlan*"]'))
+        for _ in range(2):
+            with pytest.raises(subprocess.CalledProcessError) as told:
+                w.halma("reload")
+            assert "needs a restart" in told.value.stderr

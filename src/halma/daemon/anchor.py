@@ -246,11 +246,10 @@ class AnchorService(Service):
             guardian = AuthenticationGuardian(configuration.keys())
         except (ConfigurationError, OSError, ValueError) as error:
             raise ControlError(str(error)) from None
-        before, self._configuration = self._configuration, configuration
         if self._courier is not None:
             self._courier.replace_guardian(guardian)
         await self.runner.ask(lambda op: PolicyReplaced(op, configuration.policy()))
-        if _fixed(configuration) != _fixed(before):
+        if _fixed(configuration) != _fixed(self._configuration):
             taken, fixed = "peers, profiles and keys", "[anchor], [[pool]], [home_agent] and [[home_link]]"
             raise ControlError(f"{taken} were taken over; what changed in {fixed} needs a restart")
 

@@ -195,10 +195,8 @@ class GatewayService(Service):
             configuration = load_gateway(self._path)
         except (ConfigurationError, OSError) as error:
             raise ControlError(str(error)) from None
-        fixed = configuration.gateway != self._configuration.gateway
-        self._configuration = configuration
         await self.runner.ask(lambda op: ProfilesReplaced(configuration.policy(), op))
-        if fixed:
+        if configuration.gateway != self._configuration.gateway:
             raise ControlError("profiles were taken over; what changed in [gateway] needs a restart")
 
     # ---- the world ------------------------------------------------------------------------------------------------------
