@@ -20,10 +20,13 @@ pytestmark = [pytest.mark.root, pytest.mark.needs("ip", "sysctl", "tcpdump", "ts
 GROUP, OTHER, ON_LINK = "ff0e::5:213", "ff0e::5:214", "ff02::5:213"
 PORT = "5213"
 NEIGHBOUR = "2001:db8:5::9"
+CARE_OF, AGENT = "2001:db8:1::ff:fe00:101", "2001:db8:5::1"
 SEND = """
 import socket, sys
 with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as s:
     s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, int(sys.argv[4]))
+    for name in sys.argv[5:]:
+        s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, socket.if_nametoindex(name))
     s.sendto(sys.argv[3].encode(), (sys.argv[1], int(sys.argv[2])))
 """
 
@@ -46,9 +49,9 @@ class Network(World):
         self.wait(lambda: "listening" in self.log(name), lambda: self.log(name))
         return name
 
-    def send(self, machine: str, group: str, text: str, hops: int = 8) -> None:
-        """A program sends one datagram."""
-        self.run(machine, sys.executable, "-c", SEND, group, PORT, text, str(hops))
+    def send(self, machine: str, group: str, text: str, *interface: str, hops: int = 8) -> None:
+        """A program sends one datagram, by the interface where it names one."""
+        self.run(machine, sys.executable, "-c", SEND, group, PORT, text, str(hops), *interface)
 
     def hears(self, name: str, source: str, text: str) -> None:
         """Before long the program has told so."""
@@ -121,6 +124,34 @@ def test_who_listens_hears_the_group_at_home_and_away_whenever_it_began(network:
     assert network.groups() == []
 
 
+@pytest.mark.rfc("6275#11.3.4-7")
+def test_nothing_leaves_bare_from_the_home_address_on_a_visited_link(network: Network) -> None:
+    """Who names the interface speaks there from the care-of address, all others through the tunnel."""
+    network.start_daemons()
+    for link in network.routers:
+        care_of = CARE_OF.replace("8:1:", f"8:{link}:")
+        network.plug(link)
+        network.wait_for(state="registered", care_of_address=care_of)
+        lines = what_leaves(network, link)
+        tunnelled = [line for line in lines if line.startswith(f"{care_of} > {AGENT}: IP6 {HOME}.")]
+        bare = [line.split(" > ")[0].rpartition(".")[0] for line in lines if line not in tunnelled]
+        assert (len(tunnelled), bare) == (4, [care_of] * 4 + ["fe80::ff:fe00:101"])
+
+
+def what_leaves(network: Network, link: int) -> list[str]:
+    """What tcpdump shows on a visited link of datagrams to groups of four scopes, by nobody's and by the interface's name, and
+    of a last one that stays on the link."""
+    log = f"dump{link}"
+    network.start(network.routers[link], log, "tcpdump", "--immediate-mode", "-lntqi", "far0", "udp or ip6 proto 41")
+    network.wait(lambda: "listening" in network.log(log))
+    for group in ("ff04::7", "ff05::7", "ff08::7", GROUP):
+        network.send(network.node, group, "one")
+        network.send(network.node, group, "one", "eth0")
+    network.send(network.node, ON_LINK, "last", "eth0")
+    network.wait(lambda: f"{ON_LINK}.{PORT}" in network.log(log), lambda: network.log(log))
+    return [line.removeprefix("IP6 ") for line in network.log(log).splitlines() if f".{PORT}:" in line]
+
+
 @pytest.mark.parametrize("network", ["auto", "tun"], indirect=True)
 def test_the_link_of_groups_may_be_down_for_a_while(network: Network) -> None:
     network.run(network.agent, "sysctl", "-qw", "net.ipv6.conf.home0.keep_addr_on_down=1")
@@ -173,10 +204,9 @@ def test_what_is_on_the_wire(network: Network) -> None:
         check=True,
     ).stdout
     lines = [line.split(";") for line in decoded.splitlines()]
-    care_of, agent = "2001:db8:1::ff:fe00:101", "2001:db8:5::1"
     query, *reports = [line for line in lines if line[0] in ("130", "143")]
-    assert query[:5] == ["130", f"{agent},fe80::1", f"{care_of},ff02::1", "64,1", "0"]
+    assert query[:5] == ["130", f"{AGENT},fe80::1", f"{CARE_OF},ff02::1", "64,1", "0"]
     assert reports
     for report in reports:
-        assert report[:5] == ["143", f"{care_of},fe80::77", f"{agent},ff02::16", "63,1", "0"]
+        assert report[:5] == ["143", f"{CARE_OF},fe80::77", f"{AGENT},ff02::16", "63,1", "0"]
     assert all(line[5] == "" for line in lines)

@@ -6,7 +6,8 @@ on to learn link parameters and neighbours from Router Advertisements, and to an
 
     priority 5200  from HOME lookup main, for Mobility Headers     only while the tunnel is the way
     priority 5201  from HOME lookup T                              likewise; T: default by the data plane's device, else nowhere
-    table local    groups of global scope by the device            likewise, else by the interface; from the home address
+    table local    groups beyond the link by the device            likewise, else by the interface; from the home address
+    table local    the same by the interface                       likewise; from the care-of address, for who names it
 
 Programs that are in a group on the one of these two are in it on the other as well, while that is the way (RFC 6275 section
 11.3.4): so they hear it wherever the node is.
@@ -48,9 +49,12 @@ PROTOCOL = 212
 KERNEL_RA = 9
 """The protocol of routes that the kernel has taken from Router Advertisements."""
 MAIN, LOCAL = 254, 255
-GLOBAL = 0xE
-GROUPS = tuple((bytes([0xFF, flags << 4 | GLOBAL]) + bytes(14), 16) for flags in (0, 1, 3, 7))
-"""Multicast groups of global scope, by the flags that are in use (RFC 4291 section 2.7, RFC 3306, RFC 3956)."""
+LINK = 2
+GROUPS = (b"\xff" + bytes(15), 8)
+GROUPS_OF_THE_LINK = tuple((bytes([0xFF, flags << 4 | LINK]) + bytes(14), 16) for flags in (0, 1, 3, 7))
+"""Multicast groups, and those of link scope by the flags that are in use (RFC 4291 section 2.7, RFC 3306, RFC 3956)."""
+GROUP_METRIC, VISITED_METRIC = 128, 192
+"""Of routes of groups: the kernel's own, one for each interface, have 256."""
 TABLES = 52_000
 """Routing tables from here on, by the index of the interface."""
 EXEMPT, DIVERT = 5200, 5201
@@ -175,6 +179,8 @@ class NodeInterface:
         home address."""
         self._addresses[address] = preferred
         self._suppress(self._configure, address, preferred)
+        if not preferred:
+            self._lead_visitors()
 
     def _configure(self, address: bytes, preferred: bool) -> None:
         patience = ADDRESS_PATIENCE if self.state.carrier else 0.0
@@ -264,15 +270,29 @@ class NodeInterface:
         if not self._device:
             return
         ways = (self.state.interface, self._device) if self._diverted else (self._device, self.state.interface)
-        for group in GROUPS:
-            self._suppress(self._route, _DELETE_ROUTE, group, ways[0], table=LOCAL, kind=_MULTICAST)
-            self._suppress(self._route, _NEW_ROUTE, group, ways[1], table=LOCAL, kind=_MULTICAST, source=self._home[0][0])
+        for group in GROUPS_OF_THE_LINK:
+            self._suppress(self._route_group, _NEW_ROUTE, group, self.state.interface, GROUP_METRIC)
+        self._suppress(self._route_group, _DELETE_ROUTE, GROUPS, ways[0], GROUP_METRIC)
+        self._suppress(self._route_group, _NEW_ROUTE, GROUPS, ways[1], GROUP_METRIC, self._home[0][0])
+        self._lead_visitors()
         self._follow_groups(*ways)
+
+    def _lead_visitors(self) -> None:
+        """Who names the interface on a visited link speaks to groups there from the care-of address (RFC 6275 section 11.3.4):
+        the kernel would choose the home address."""
+        visiting = [address for address, preferred in self._addresses.items() if not preferred]
+        if self._device and self._diverted and visiting:
+            self._suppress(self._route_group, _NEW_ROUTE, GROUPS, self.state.interface, VISITED_METRIC, visiting[-1])
+        elif self._device:
+            self._suppress(self._route_group, _DELETE_ROUTE, GROUPS, self.state.interface, VISITED_METRIC)
+
+    def _route_group(self, request: int, group: Prefix, interface: int, metric: int, source: bytes = b"") -> None:
+        self._route(request, group, interface, table=LOCAL, kind=_MULTICAST, metric=metric, source=source)
 
     def _follow_groups(self, before: int, now: int) -> None:
         self._membership.close()
         self._membership = GroupMembership(now)
-        wanted = {group for group in groups_of(before) if group[1] & 0x0F == GLOBAL}
+        wanted = {group for group in groups_of(before) if group[1] & 0x0F > LINK}
         for group in wanted:
             self._suppress(self._membership.join, group)
 
