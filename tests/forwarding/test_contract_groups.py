@@ -99,6 +99,15 @@ def test_each_listener_gets_one_copy(network: Network, plane: Plane) -> None:
     assert comes_to(network, udp(CORRESPONDENT, GROUP, port=305), 305) == {"far": [], "gateway": []}
 
 
+def test_a_node_listens_to_more_groups_than_there_may_be_bindings(network: Network, planes: Planes) -> None:
+    if planes.kind == "seg6":
+        pytest.skip("segment routing copies no packets: see test_segment_routing_copies_nothing")
+    plane = planes.anchor(home_agent=True, multicast_interface=network.index("anchor.inet0"), maximum_bindings=2)
+    home(plane, FIRST, TO_FAR)
+    for number in range(32):
+        plane.subscribe(address(f"ff0e::5:{number}"), address(FIRST))
+
+
 def test_the_copies_follow_the_home_address(network: Network, plane: Plane) -> None:
     both_listen_to_the_other_group(plane)
     home(plane, FIRST, TO_GATEWAY)

@@ -26,7 +26,7 @@ from halma.forwarding.access_rules import clean_access_rules
 from halma.forwarding.bpf import Link, Program
 from halma.forwarding.checks import PREFIX_LENGTH, forwarding_notes, inner_mtu
 from halma.forwarding.claim import Claim
-from halma.forwarding.listeners import Listeners
+from halma.forwarding.listeners import GROUPS, LISTENERS, Listeners
 from halma.forwarding.loader import OBJECT_DIRECTORY, Collection, ObjectFile
 from halma.forwarding.plane import COUNTERS, Change, PlaneSettings, PortKind, PortState, Side
 from halma.forwarding.rtnetlink import PROTOCOL, Route, RouteNetlink
@@ -39,8 +39,6 @@ MECHANISMS = ("xdp", "tcx", "clsact")
 """What can be asked for by name."""
 _CONFIGURATION = struct.Struct("=IIII16s8s")
 _POLICY_ROUTING, _HOME_ADDRESSES, _MOBILE_NETWORKS, _HOME_AGENT, _LISTENER_REPORTS = 2, 4, 8, 16, 32
-_GROUPS, _LISTENERS = 1024, 16384
-"""Room for multicast groups, and for their listeners together: as much as `engine.home_multicast` makes use of."""
 _TCX_ALONE = "access interfaces have TCX alone: if this daemon is killed, the kernel forwards what nodes send as it is"
 _FIRST = bytes(4)
 _DEFAULT_RULES = ((0, 255), (32766, 254))
@@ -74,7 +72,7 @@ class BpfPlane:
             proxies = 1 if settings.side is Side.NODE else settings.maximum_bindings
             sizes = {"prefixes": proxies, "homes": homes, "networks": homes, "tunnels": maximum_tunnels(settings) + 1}
             if settings.multicast_interface:
-                sizes |= {"groups": _GROUPS, "listeners": _LISTENERS}
+                sizes |= {"groups": GROUPS, "listeners": LISTENERS}
             self._objects = Collection(ObjectFile(OBJECT_DIRECTORY / "halma.bpf.o"), sizes)
             undo.callback(self._objects.close)
             maps = self._objects.maps

@@ -13,6 +13,11 @@ import struct
 
 from halma.forwarding.tables import Entries
 
+GROUPS, LISTENERS = 1024, 16384
+"""Room for multicast groups, and for their listeners together: as much as `engine.home_multicast` makes use of."""
+GROUP_KEY, LISTENER_KEY = 16, 24
+"""Octets of a group, and of a place in it."""
+
 _LISTENER = struct.Struct("=16sI4x")
 _COUNT = struct.Struct("=I")
 
@@ -35,7 +40,11 @@ class Listeners:
             return
         place = len(self.of(group))
         self._places.update(_LISTENER.pack(group, place), home_address)
-        self._counts.update(group, _COUNT.pack(place + 1))
+        try:
+            self._counts.update(group, _COUNT.pack(place + 1))
+        except OSError:
+            self._places.delete(_LISTENER.pack(group, place))
+            raise
         self._place_of[group, home_address] = place
         self._groups.setdefault(group, []).append(home_address)
 

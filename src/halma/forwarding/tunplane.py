@@ -21,7 +21,7 @@ from halma.forwarding.checks import forwarding_notes, inner_mtu
 from halma.forwarding.claim import Claim
 from halma.forwarding.group_port import GroupPort
 from halma.forwarding.heard_ahead import HeardAhead
-from halma.forwarding.listeners import Listeners
+from halma.forwarding.listeners import GROUP_KEY, GROUPS, LISTENER_KEY, LISTENERS, Listeners
 from halma.forwarding.plane import COUNTERS, Change, PlaneSettings, PortKind, PortState, Side
 from halma.forwarding.routed_ports import RoutedPorts
 from halma.forwarding.rtnetlink import Route, RouteNetlink
@@ -66,7 +66,7 @@ class TunPlane:
             group_port = GroupPort(settings.multicast_interface) if settings.multicast_interface else None
             if group_port is not None:
                 undo.callback(group_port.close)
-            self._listeners = Listeners(DictionaryMap(16, size), DictionaryMap(24, size))
+            self._listeners = Listeners(DictionaryMap(GROUP_KEY, GROUPS), DictionaryMap(LISTENER_KEY, LISTENERS))
             slow_path = SlowPath(
                 self, self._tables, self._listeners, self._device.fd, hop_limit_is_done=True, group_port=group_port
             )
