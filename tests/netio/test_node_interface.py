@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,6 +18,7 @@ from halma.engine.node_api import (
     RouterAdvertisementReceived,
     RouterConfirmed,
 )
+from halma.netio.group_membership import groups_of
 from halma.netio.netlink import LinkControl, LinkMonitor, LinkState
 from halma.netio.node_interface import CONFIGURATION, SETTINGS, NodeInterface
 from halma.netio.node_port import NodePort
@@ -255,6 +257,21 @@ def test_what_the_kernel_forgets_while_the_interface_is_down_is_made_again(link:
     assert "2001:db8:9::1/128" in addresses
     assert "2001:db8:100:1::1/128" in addresses
     interface.restore()
+
+
+@pytest.mark.rfc("6275#11.3.4-3")
+def test_a_group_that_a_program_leaves_is_left_where_it_was_followed_to(link: Link, interface: NodeInterface) -> None:
+    groups = {name: struct.pack("=16sI", read_address(f"ff0e::{name}"), link.states["eth0"].interface) for name in ("1", "2")}
+    device = link.states["tun0"].interface
+    with inside(link.machine), socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as member:
+        for group in groups.values():
+            member.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, group)
+        interface.prepare(device)
+        assert {read_address("ff0e::1"), read_address("ff0e::2")} <= groups_of(device)
+        member.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_LEAVE_GROUP, groups["1"])
+        interface.leave_groups()
+        assert read_address("ff0e::1") not in groups_of(device)
+        assert read_address("ff0e::2") in groups_of(device)
 
 
 def test_what_was_made_outlives_the_carrier(link: Link, interface: NodeInterface) -> None:

@@ -38,6 +38,8 @@ from halma.netio.node_port import BURST, NodePort
 
 PAUSE = 0.02
 """Seconds without listening after as many frames as are taken at once."""
+GROUPS_PERIOD = 5.0
+"""Seconds until it is noticed that a program has left a group."""
 DEVICE = "mip-"
 LONGEST_NAME = 15
 
@@ -67,6 +69,7 @@ class NodeLink:
         self._was_down = False
         """The kernel may have undone what was made of the interface."""
         self._timer: asyncio.TimerHandle | None = None
+        self._groups_timer: asyncio.TimerHandle | None = None
 
     # ---- what the interface is ----
 
@@ -115,6 +118,7 @@ class NodeLink:
         loop = asyncio.get_running_loop()
         loop.add_reader(self._monitor.fileno(), self._changed)
         loop.add_reader(self._port.fileno(), self._heard)
+        self._look_at_groups()
         self._state = self._control.link(self.index)
         if self._interface is not None:
             self._interface.state = self._state
@@ -125,8 +129,9 @@ class NodeLink:
     def close(self) -> None:
         """Give the interface back."""
         loop = asyncio.get_running_loop()
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._groups_timer):
+            if timer is not None:
+                timer.cancel()
         for socket in (self._monitor, self._port):
             if socket is not None:
                 loop.remove_reader(socket.fileno())
@@ -195,6 +200,11 @@ class NodeLink:
         assert self._port is not None
         self._timer = None
         asyncio.get_running_loop().add_reader(self._port.fileno(), self._heard)
+
+    def _look_at_groups(self) -> None:
+        if self._interface is not None:
+            self._interface.leave_groups()
+        self._groups_timer = asyncio.get_running_loop().call_later(GROUPS_PERIOD, self._look_at_groups)
 
     # ---- what is to be done ----
 

@@ -10,7 +10,7 @@ on to learn link parameters and neighbours from Router Advertisements, and to an
     table local    the same by the interface                       likewise; from the care-of address, for who names it
 
 Programs that are in a group on the one of these two are in it on the other as well, while that is the way (RFC 6275 section
-11.3.4): so they hear it wherever the node is.
+11.3.4), as far as they were in it when the node moved: so they hear it wherever the node is.
 
 Always holds: what is wanted is remembered, so that it can be made again when the interface was down; `restore` undoes what was
 done, in this life or in one that was cut short: how the settings were is handed out before one is changed; while the tunnel is
@@ -107,6 +107,8 @@ class NodeInterface:
         self._router = (b"", b"")
         self._on_link: tuple[Prefix, ...] = ()
         self._diverted = False
+        self._followed = state.interface
+        """Where the programs are whose groups we are in by the other way."""
         self._membership = GroupMembership(state.interface)
 
     def prepare(self, device: int) -> None:
@@ -291,10 +293,17 @@ class NodeInterface:
 
     def _follow_groups(self, before: int, now: int) -> None:
         self._membership.close()
-        self._membership = GroupMembership(now)
+        self._followed, self._membership = before, GroupMembership(now)
         wanted = {group for group in groups_of(before) if group[1] & 0x0F > LINK}
         for group in wanted:
             self._suppress(self._membership.join, group)
+
+    def leave_groups(self) -> None:
+        """Leave what the programs that we were there for have left: the kernel tells nobody of that."""
+        held = self._membership.groups
+        if held:
+            for group in held - groups_of(self._followed):
+                self._membership.leave(group)
 
     def _fill_table(self) -> None:
         everywhere = (bytes(16), 0)
