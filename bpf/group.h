@@ -7,6 +7,8 @@
 
 #include "device.h"
 
+#define TOO_BIG_FOR_THE_LINK 0xffffffff // a mark, where there might be a listener's place
+
 INLINE void copy_to_listeners(struct __sk_buff *skb, const struct address *destination, const struct configuration *settings)
 {
 	struct address group = *destination;
@@ -26,6 +28,10 @@ INLINE void copy_to_listeners(struct __sk_buff *skb, const struct address *desti
 // A copy, at the device. Who has sent the packet does not get it back.
 INLINE int copy_to_listener(struct __sk_buff *skb, struct ip6 *ip, const struct configuration *settings)
 {
+	if (skb->mark == TOO_BIG_FOR_THE_LINK) {
+		count(PASSED_TOO_BIG);
+		return to_user_space();
+	}
 	struct listener key = { .group = ip->destination, .place = skb->mark - 1 };
 	struct address *home_address = skb->mark ? bpf_map_lookup_elem(&listeners, &key) : 0;
 	struct binding *binding = home_address ? home_of(home_address, settings) : 0;
@@ -72,6 +78,11 @@ INLINE int group_forward(struct __sk_buff *skb, struct ip6 *ip, const struct con
 		return drop(DROPPED_GROUP);
 	struct address group = ip->destination;
 	copy_to_listeners(skb, &group, settings);
+	u32 mtu = 0;
+	if (bpf_check_mtu(skb, settings->upstream, &mtu, 0, 0) > 0) {
+		skb->mark = TOO_BIG_FOR_THE_LINK;
+		return bpf_redirect(settings->device, 0); // its sender is told
+	}
 	ip = skb_header(skb, ETHERNET_SIZE);
 	if (!ip)
 		return drop(ERROR);

@@ -50,5 +50,6 @@ static long (*const bpf_skb_adjust_room)(void *skb, int delta, u32 mode, u64 fla
 static long (*const bpf_redirect_map)(void *map, u64 key, u64 flags) = (void *)51;
 static long (*const bpf_fib_lookup)(void *context, struct bpf_fib_lookup *fib, int size, u32 flags) = (void *)69;
 static long (*const bpf_redirect_neigh)(u32 ifindex, struct bpf_redir_neigh *next_hop, int size, u64 flags) = (void *)152;
+static long (*const bpf_check_mtu)(void *skb, u32 ifindex, u32 *length, int difference, u64 flags) = (void *)163;
 
 #endif

@@ -232,6 +232,24 @@ def test_a_narrow_link_on_the_way_of_a_copy_is_learnt_and_told(network: Network,
     assert learnt == [(TO_FAR, 1400)]
 
 
+def test_a_node_that_sends_too_much_for_the_link_of_groups_is_told(network: Network, plane: Plane) -> None:
+    both_listen_to_the_other_group(plane)
+    for wire in ("far.core0", "gateway.core0", "correspondent.eth0"):
+        network.wire(wire).drain()
+    try:
+        network.ip("anchor", "link", "set", "inet0", "mtu", "1400")
+        from_far(network, tunnelled(udp(FIRST, GROUP, size=1401 - 48, port=393), FAR, ANCHOR))
+        told = network.wire("far.core0").receive(is_tunnelled(ANCHOR, FAR))
+        from_far(network, tunnelled(udp(FIRST, GROUP, size=1400 - 48, port=394), FAR, ANCHOR))
+        assert caught(network, "correspondent.eth0", 393) == []
+    finally:
+        network.ip("anchor", "link", "set", "inet0", "mtu", "1500")
+    assert told is not None
+    error = icmp_error(told.inner())
+    assert error is not None
+    assert (error.kind, error.value, error.destination) == (TOO_BIG, 1400, FIRST)
+
+
 def test_the_first_link_of_a_copy_may_be_narrow(network: Network, plane: Plane) -> None:
     try:
         network.ip("anchor", "link", "set", "core1", "mtu", "1400")

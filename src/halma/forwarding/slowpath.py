@@ -24,7 +24,7 @@ from typing import Protocol
 from halma.engine.api import Tunnel
 from halma.forwarding import offload, tunnelling
 from halma.forwarding.checks import MINIMUM_MTU, inner_mtu
-from halma.forwarding.group_port import GroupPort
+from halma.forwarding.group_port import GroupPort, link_mtu
 from halma.forwarding.listeners import Listeners
 from halma.forwarding.plane import PlaneSettings, Side
 from halma.forwarding.rtnetlink import change_listener
@@ -187,14 +187,13 @@ class SlowPath:
 
     def _outbound_to_group(self, packet: bytes) -> None:
         """At a mobile node: what it sends to groups that are not of the link, and its reports (RFC 6275 section 11.3.4). At an
-        anchor these are copies that a program found too big for a tunnel."""
+        anchor these are copies that a program found too big for a tunnel, or for the link that groups go to."""
         source, group = packet[8:24], packet[24:40]
         if self._at_anchor:
             records = self._listening(group)
-            mtu = min((inner_mtu(record.mtu) for record in records), default=len(packet))
-            if len(packet) > mtu:
-                self._answer(tunnelling.PACKET_TOO_BIG, 0, mtu, packet)
-            elif not self._owner.software:
+            if self._is_too_big_for_group(packet, [inner_mtu(record.mtu) for record in records]):
+                return
+            if not self._owner.software:
                 for record in records:
                     self._path_is_narrower(record.tunnel, packet)  # or the BPF program would have taken it
         elif self._owner.settings.side is Side.GATEWAY:
@@ -204,6 +203,15 @@ class SlowPath:
                 self._into_tunnel(packet, self._tables.record_to(self._owner.settings.prefixes[0][0]))
         elif tunnelling.leaves_its_link(group) and source[:2] != tunnelling.LINK_LOCAL and source != bytes(16):
             self._into_tunnel(packet, self._tables.record_to(source))
+
+    def _is_too_big_for_group(self, packet: bytes, mtus: list[int]) -> bool:
+        """Whether a packet is too big for one of these, or for the link that groups go to; its sender is told then."""
+        with contextlib.suppress(OSError):  # the interface has gone
+            mtus = [*mtus, link_mtu(self._owner.settings.multicast_interface)]
+        if not mtus or len(packet) <= min(mtus):
+            return False
+        self._answer(tunnelling.PACKET_TOO_BIG, 0, min(mtus), packet)
+        return True
 
     def _listening(self, group: bytes) -> list[TunnelRecord]:
         """The tunnels of those who listen to a group."""
@@ -364,7 +372,8 @@ class SlowPath:
     def _forward_to_group(self, packet: bytes, sender: Tunnel) -> None:
         """What a mobile node sends to a group goes to the network that groups come from, and to the others."""
         assert self._group_port is not None
-        self._group_port.send(tunnelling.less_hop_limit(packet))
+        if not self._group_port.send(tunnelling.less_hop_limit(packet)):
+            self._is_too_big_for_group(packet, [])
         self.to_listeners(packet, sender)
 
     # ---- errors about tunnel packets (RFC 2473 section 8) ----
