@@ -2,7 +2,8 @@
 """`halma node`: the mobile node's engine in the world, from a node.toml.
 
 Always holds: from the moment that the daemon takes the interface over until it gives it back, no packet leaves bare from the
-home address but at home; at a clean stop the home agent is told, and the interface is as it was before.
+home address but at home (a program that insists on the home address and on the interface, for a multicast group, can still do
+so); at a clean stop the home agent is told, and the interface is as it was before.
 """
 
 from __future__ import annotations

@@ -65,7 +65,8 @@ class MemoryPlane:
 
     def subscribe(self, group: bytes, home_address: bytes) -> None:
         """Remember the listener."""
-        self.listeners.setdefault(group, []).append(home_address)
+        if home_address not in self.listeners.setdefault(group, []):
+            self.listeners[group].append(home_address)
 
     def unsubscribe(self, group: bytes, home_address: bytes) -> None:
         """Forget the listener."""
