@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The forwarding contract takes the guest three minutes on one processor. Where tests that need nothing of the machine run too,
-they go first, and the guest works meanwhile.
+"""The forwarding contract takes the guest three minutes on one processor. Where other tests run too, they go first, and the
+guest works meanwhile.
 
-Always holds: no test that needs root, and so may mind its neighbours, runs beside the guest; the guest ends with the tests.
+Always holds: no test that plays scenarios or measures, and so minds its neighbours, runs beside the guest; the guest ends with
+the tests.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ COMMAND = [
     *("-k", "not [clsact] and not [tun]", "tests/forwarding"),
 ]
 SECONDS = 900
+MIND_NEIGHBOURS = frozenset(("lab", "bench"))
+"""Folders whose tests, where they need root, want the machine for themselves."""
 
 
 class Contract:
@@ -53,7 +56,7 @@ _begun: list[Contract] = []
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that need nothing of the machine, those of the guest, and the others, each in their order."""
+    """Tests that do not mind the guest beside them, those of the guest, and the others, each in their order."""
     if any(item.name == CONTRACT for item in items):
         items.sort(key=_place)
 
@@ -61,7 +64,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _place(item: pytest.Item) -> int:
     if item.get_closest_marker("guest") is not None:
         return 1
-    return 0 if item.get_closest_marker("root") is None else 2
+    minds = item.get_closest_marker("root") is not None and not MIND_NEIGHBOURS.isdisjoint(item.path.parts)
+    return 2 if minds else 0
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
