@@ -44,7 +44,8 @@ def asked_first(evidence: Evidence, node: str, group: IPv6Address) -> Check:
 
 
 def joined(evidence: Evidence, group: IPv6Address, source: str) -> Check:
-    """On the link of who sends to a group, the anchor has said that it listens to it."""
+    """On the link of who sends to a group, and does not listen to it, somebody has said that he does: the anchor is all that is
+    there besides."""
     told = [
         sighting
         for point in evidence.points_of(source)
