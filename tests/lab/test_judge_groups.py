@@ -13,10 +13,10 @@ import pytest
 from halma.lab import judge_groups
 from halma.lab.forge import header
 from halma.lab.ladder import Arrow, ladders
+from halma.wire.addresses import ALL_NODES
 from halma.wire.icmpv6 import encode_icmpv6
 from halma.wire.mld import (
     ALL_MLDV2_ROUTERS,
-    ALL_NODES,
     MulticastAddressRecord,
     MulticastListenerMessage,
     RecordType,

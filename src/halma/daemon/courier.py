@@ -20,6 +20,7 @@ from halma.netio.mobility import MOBILITY_HEADER
 from halma.netio.signalling import SignallingSocket
 from halma.security.authentication import Guardian
 from halma.wire import DecodeError, Message, decode, encode
+from halma.wire.addresses import ALL_NODES
 from halma.wire.errors import DecodeReason
 from halma.wire.icmpv6 import Icmpv6Message, MobilePrefixSolicitation, decode_icmpv6, encode_icmpv6
 from halma.wire.ipv6 import (
@@ -38,7 +39,6 @@ from halma.wire.ipv6 import (
     refused_option,
 )
 from halma.wire.mld import (
-    ALL_NODES,
     HOP_LIMIT,
     ROUTER_ALERT,
     ListenerReport,

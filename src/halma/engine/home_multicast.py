@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from halma.engine.api import Now, Tunnel
 from halma.engine.home_binding_cache import HomeBinding
+from halma.engine.home_link import LINK_LOCAL_PREFIX
 from halma.engine.meter import Meter
 from halma.engine.multicast_api import (
     JoinGroup,
@@ -28,6 +29,7 @@ from halma.engine.multicast_api import (
     Unsubscribe,
 )
 from halma.engine.timers import Deadlines
+from halma.wire.addresses import GLOBAL_SCOPE, MULTICAST, scope_of
 from halma.wire.errors import DecodeError
 from halma.wire.mld import (
     ListenerReport,
@@ -57,9 +59,6 @@ SOURCES = 64
 """Sources by name that a node may want of a group; who names more gets the group from all."""
 REPORTS_PER_SECOND = 20
 """Reports that are taken of one home address."""
-GLOBAL = 0xE
-"""The scope of a group that goes through a tunnel (RFC 4291 section 2.7, RFC 6275 section 10.4.2)."""
-LINK_LOCAL_PREFIX = bytes.fromhex("fe80000000000000")
 QUERY = b""
 """Stands for no group in the table of deadlines."""
 Sources = frozenset[bytes] | None
@@ -278,4 +277,5 @@ def _records(message: ListenerReport) -> tuple[MulticastAddressRecord, ...]:
 
 
 def _is_global(group: bytes) -> bool:
-    return group[0] == 0xFF and group[1] & 0x0F == GLOBAL
+    """Such as go through a tunnel (RFC 6275 section 10.4.2)."""
+    return group[0] == MULTICAST and scope_of(group) == GLOBAL_SCOPE

@@ -29,6 +29,7 @@ from halma.forwarding.listeners import Listeners
 from halma.forwarding.plane import PlaneSettings, Side
 from halma.forwarding.rtnetlink import change_listener
 from halma.forwarding.tables import Tables, TunnelRecord
+from halma.wire.addresses import MULTICAST
 
 NEXT_HOP_LIFETIME = 5.0
 """Seconds for which the programs remember the way to a next hop at the most: the kernel tells nobody when a Router
@@ -170,7 +171,7 @@ class SlowPath:
         if tunnelling.total_length(packet) is None:
             return
         source, destination = packet[8:24], packet[24:40]
-        if destination[0] == tunnelling.MULTICAST:
+        if destination[0] == MULTICAST:
             self._outbound_to_group(packet)
         elif (record := self._narrow_tunnel_around(packet)) is not None:
             self._send(packet[tunnelling.HEADER :], record)
@@ -333,7 +334,7 @@ class SlowPath:
         if length is None:
             self._count("dropped_malformed")
             return
-        to_group = inner[24] == tunnelling.MULTICAST
+        to_group = inner[24] == MULTICAST
         if self._at_anchor and tunnelling.is_listener_message(inner):
             return  # the engine has heard it ahead of us
         address = (
@@ -396,7 +397,7 @@ class SlowPath:
         if len(inner) < tunnelling.HEADER or inner[0] >> 4 != 6:
             return
         address = inner[24:40] if self._at_anchor else inner[8:24]
-        to_group = address[0] == tunnelling.MULTICAST
+        to_group = address[0] == MULTICAST
         records = self._listening(address) if to_group else self._tables.records_from(address)
         record = next((held for held in records if held.tunnel.remote == remote), None)
         if record is None:

@@ -13,10 +13,11 @@ from __future__ import annotations
 import struct
 import zlib
 
+from halma.wire.addresses import LINK_SCOPE, MULTICAST, scope_of
+
 IPV6, FRAGMENT, DESTINATION_OPTIONS, ICMPV6, HOP_BY_HOP = 41, 44, 60, 58, 0
 TUNNEL_HOP_LIMIT = 64
 HEADER = 40
-MULTICAST, LINK_SCOPE = 0xFF, 2
 LINK_LOCAL = b"\xfe\x80"
 LISTENER_REPORTS = (131, 132, 143)
 """Types of ICMPv6 by which a listener tells which groups it wants (RFC 2710, RFC 9777)."""
@@ -74,7 +75,7 @@ def congestion(inner: bytes, outer_traffic_class: int) -> bytes | None:
 
 def leaves_its_link(group: bytes) -> bool:
     """Whether routers forward what is sent to a multicast group (RFC 4291 section 2.7)."""
-    return group[1] & 0x0F > LINK_SCOPE
+    return scope_of(group) > LINK_SCOPE
 
 
 def may_be_forwarded(packet: bytes) -> bool:

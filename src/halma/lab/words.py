@@ -10,6 +10,7 @@ from ipaddress import IPv6Address
 
 from halma.wire import DecodeError, Message, mld, nd, numbers
 from halma.wire import messages as mh
+from halma.wire.addresses import GLOBAL_SCOPE, MULTICAST, scope_of
 from halma.wire.icmpv6 import Icmpv6Message
 from halma.wire.numbers import BindingAcknowledgementFlag, BindingUpdateFlag, name_of
 from halma.wire.options import HandoffIndicator, HomeNetworkPrefix, MobileNodeIdentifier
@@ -32,7 +33,6 @@ _SHORT: dict[type, str] = {
     mld.MulticastListenerQuery: "MLD query",
     mld.MulticastListenerReportV2: "MLD report",
 }
-_MULTICAST, _GLOBAL = 0xFF, 0xE
 
 
 def short_name(message: Message | Icmpv6Message | None) -> str:
@@ -82,7 +82,7 @@ def _groups(report: mld.MulticastListenerReportV2) -> list[str]:
     return [
         f"{'-' if record.type in left and not record.sources else ''}{IPv6Address(record.group)}"
         for record in records
-        if record.group[0] == _MULTICAST and record.group[1] & 0x0F == _GLOBAL
+        if record.group[0] == MULTICAST and scope_of(record.group) == GLOBAL_SCOPE
     ]
 
 

@@ -29,6 +29,7 @@ from pathlib import Path
 from halma.netio.group_membership import GroupMembership, groups_of
 from halma.netio.netlink import ADDRESS_PATIENCE, LinkControl, LinkState
 from halma.netio.netlink_socket import ACK, CREATE, DUMP, EXCLUSIVE, REPLACE, NetlinkSocket, attribute, attributes
+from halma.wire.addresses import LINK_SCOPE, scope_of
 
 CONFIGURATION = Path("/proc/sys/net/ipv6/conf")
 SETTINGS = {
@@ -49,9 +50,8 @@ PROTOCOL = 212
 KERNEL_RA = 9
 """The protocol of routes that the kernel has taken from Router Advertisements."""
 MAIN, LOCAL = 254, 255
-LINK = 2
 GROUPS = (b"\xff" + bytes(15), 8)
-GROUPS_OF_THE_LINK = tuple((bytes([0xFF, flags << 4 | LINK]) + bytes(14), 16) for flags in (0, 1, 3, 7))
+GROUPS_OF_THE_LINK = tuple((bytes([0xFF, flags << 4 | LINK_SCOPE]) + bytes(14), 16) for flags in (0, 1, 3, 7))
 """Multicast groups, and those of link scope by the flags that are in use (RFC 4291 section 2.7, RFC 3306, RFC 3956)."""
 GROUP_METRIC, VISITED_METRIC = 128, 192
 """Of routes of groups: the kernel's own, one for each interface, have 256."""
@@ -122,6 +122,7 @@ class NodeInterface:
         for prefix, length in self._home:
             if length == HOST:
                 self.add_address(prefix, preferred=True)
+        self._keep_link_groups()
         self._lead_groups()
         if device:  # what a listener reports is from such an address (RFC 9777 section 5.2.14)
             self._suppress(self._control.add_address, device, _LINK_LOCAL + bytes(6) + self._home[0][0][8:], LINK_LOCAL_LENGTH)
@@ -147,6 +148,7 @@ class NodeInterface:
         for address, preferred in self._addresses.items():
             self._suppress(self._configure, address, preferred)
         self._fill_table()
+        self._keep_link_groups()
         self._lead_groups()
         self.forget_router()
         self._suppress(self._use_router)
@@ -272,12 +274,15 @@ class NodeInterface:
         if not self._device:
             return
         ways = (self.state.interface, self._device) if self._diverted else (self._device, self.state.interface)
-        for group in GROUPS_OF_THE_LINK:
-            self._suppress(self._route_group, _NEW_ROUTE, group, self.state.interface, GROUP_METRIC)
         self._suppress(self._route_group, _DELETE_ROUTE, GROUPS, ways[0], GROUP_METRIC)
         self._suppress(self._route_group, _NEW_ROUTE, GROUPS, ways[1], GROUP_METRIC, self._home[0][0])
         self._lead_visitors()
         self._follow_groups(*ways)
+
+    def _keep_link_groups(self) -> None:
+        """Wherever other groups are led, those of the link stay on it."""
+        for group in GROUPS_OF_THE_LINK if self._device else ():
+            self._suppress(self._route_group, _NEW_ROUTE, group, self.state.interface, GROUP_METRIC)
 
     def _lead_visitors(self) -> None:
         """Who names the interface on a visited link speaks to groups there from the care-of address (RFC 6275 section 11.3.4):
@@ -294,7 +299,7 @@ class NodeInterface:
     def _follow_groups(self, before: int, now: int) -> None:
         self._membership.close()
         self._followed, self._membership = before, GroupMembership(now)
-        wanted = {group for group in groups_of(before) if group[1] & 0x0F > LINK}
+        wanted = {group for group in groups_of(before) if scope_of(group) > LINK_SCOPE}
         for group in wanted:
             self._suppress(self._membership.join, group)
 

@@ -14,3 +14,10 @@ ALL_ROUTERS = bytes.fromhex("ff020000000000000000000000000002")
 """All routers of a link."""
 MULTICAST = 0xFF
 """The first octet of a group's address."""
+LINK_SCOPE, GLOBAL_SCOPE = 0x2, 0xE
+"""How far what is sent to a group goes (RFC 4291 section 2.7)."""
+
+
+def scope_of(group: bytes) -> int:
+    """The scope of a group."""
+    return group[1] & 0x0F

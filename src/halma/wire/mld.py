@@ -20,8 +20,6 @@ from halma.wire.ipv6 import HopByHopOptions, Packet, RouterAlert
 from halma.wire.messagespace import icmp_message
 from halma.wire.spaces import ICMPV6_MESSAGES
 
-ALL_NODES = bytes.fromhex("ff020000000000000000000000000001")
-"""Where a General Query goes (RFC 9777 section 5.1.15)."""
 ALL_MLDV2_ROUTERS = bytes.fromhex("ff020000000000000000000000000016")
 """Where a version 2 report goes (section 5.2.15)."""
 HOP_LIMIT = 1
